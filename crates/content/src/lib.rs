@@ -1,1 +1,25 @@
-//! x
+//! Content moves by copy: where blobs come from ([`Source`]), where they go ([`Sink`]), and where they are kept
+//! ([`Store`]); archives and layouts; the layer pipeline; garbage collection.
+//!
+//! ```text
+//! push, pull, save, load, mirror  =  copy(Source, Sink, roots)
+//!
+//! Source ── fetch ──▶ Ingest (hash) ──▶ Upload ── commit ──▶ visible
+//! ```
+//!
+//! Invariants: children are stored before parents; nothing is visible before its bytes are hashed and compared; no blob
+//! is ever held in memory; writing what is already there is not an error. Plain blocking calls on threads: the work is
+//! hashing, compressing and copying, and there are never more transfers than a few dozen.
+
+mod error;
+mod event;
+mod ingest;
+mod memory;
+pub mod tar;
+mod traits;
+
+pub use error::{ContentError, DocumentKind};
+pub use event::{Event, Observer, Silent};
+pub use ingest::{Ingest, Sealed};
+pub use memory::Memory;
+pub use traits::{BlobReader, Named, Sink, Source, Store, Upload, fetch_document, store_bytes};

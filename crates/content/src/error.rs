@@ -1,0 +1,182 @@
+//! What can go wrong while content moves.
+
+use std::io;
+
+use oci::{ConfigError, Digest, DocumentError};
+
+/// Which document could not be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentKind {
+    /// A manifest or an index.
+    #[error(transparent)]
+    Manifest(#[from] DocumentError),
+    /// An image configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Any other JSON document.
+    #[error("not the JSON that was expected: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Why content could not be read, moved or kept. The text names the place, so that of two sides of a copy the failing
+/// one is known.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContentError {
+    /// A name that the place does not know.
+    #[error("{place} has no image `{name}`")]
+    UnknownImage {
+        /// Where it was looked for.
+        place: String,
+        /// The name as the user wrote it.
+        name: String,
+        /// Names that are nearly the same, best first.
+        similar: Vec<String>,
+    },
+    /// A blob that should be there is not.
+    #[error("{place} lacks the blob {digest}")]
+    MissingBlob {
+        /// Where it was looked for.
+        place: String,
+        /// The blob.
+        digest: Digest,
+    },
+    /// The bytes are not those that the digest names.
+    #[error("{place}: the blob {expected} is corrupt: its bytes hash to {actual}")]
+    DigestMismatch {
+        /// Where the bytes came from.
+        place: String,
+        /// What was asked for.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
+    /// More or fewer bytes than the descriptor says.
+    #[error("{place}: the blob {digest} should have {expected} bytes but has {actual}")]
+    SizeMismatch {
+        /// Where the bytes came from.
+        place: String,
+        /// The blob.
+        digest: Digest,
+        /// Bytes promised.
+        expected: u64,
+        /// Bytes that came (for a blob that is too long: bytes until it was noticed).
+        actual: u64,
+    },
+    /// A document that cannot be understood.
+    #[error("{place}: {digest}: {source}")]
+    Document {
+        /// Where it came from.
+        place: String,
+        /// Its digest.
+        digest: Digest,
+        /// What is wrong with it.
+        source: DocumentKind,
+    },
+    /// A document that is larger than any real one.
+    #[error("{place}: the document {digest} has {size} bytes, more than the limit of {limit}")]
+    DocumentTooLarge {
+        /// Where it came from.
+        place: String,
+        /// Its digest.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The index has no image for the platform.
+    #[error("{place}: `{name}` has no image for {wanted}; it has {available}")]
+    NoPlatform {
+        /// Where it was looked for.
+        place: String,
+        /// The image.
+        name: String,
+        /// The platform asked for.
+        wanted: String,
+        /// The platforms there are, comma separated.
+        available: String,
+    },
+    /// An archive or layout that breaks the format's rules.
+    #[error("{place} is not a valid {format}: {reason}")]
+    Format {
+        /// The file.
+        place: String,
+        /// The format's name.
+        format: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A place that can only be read (or only written).
+    #[error("{place} cannot {verb}")]
+    Unsupported {
+        /// The place.
+        place: String,
+        /// What it cannot do.
+        verb: &'static str,
+    },
+    /// The place answered with an error of its own kind (a registry's refusal, for instance).
+    #[error("{place}: {source}")]
+    Remote {
+        /// The place.
+        place: String,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What the user can do about it.
+        help: Option<String>,
+    },
+    /// Reading or writing failed.
+    #[error("cannot {doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ContentError {
+    /// For `map_err`: wraps an I/O error with what was being done.
+    pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| {
+            // An error of ours may have travelled through an `io::Read`; it says more than the wrapper.
+            match source.downcast::<Self>() {
+                Ok(inner) => inner,
+                Err(source) => Self::Io { doing, source },
+            }
+        }
+    }
+
+    /// What the user can do about it, if it is known.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::UnknownImage { similar, .. } => Some(match similar.first() {
+                Some(name) => format!("did you mean `{name}`? `sealos images` lists what is there"),
+                None => "`sealos images` lists what is there; `sealos pull` or `sealos load` adds to it".to_owned(),
+            }),
+            Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => {
+                Some("the copy is damaged; get it again from where it came".to_owned())
+            }
+            Self::MissingBlob { .. } => Some("the image is incomplete there; pull, load or build it again".to_owned()),
+            Self::NoPlatform { .. } => Some("choose one of these with `--platform`".to_owned()),
+            Self::Remote { help, .. } => help.clone(),
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull => {
+                    Some("free some space (`sealos prune`) and repeat the command".to_owned())
+                }
+                io::ErrorKind::PermissionDenied => {
+                    Some("check the owner of the path, or choose another store with `--root`".to_owned())
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl From<ContentError> for io::Error {
+    fn from(error: ContentError) -> Self {
+        Self::other(error)
+    }
+}

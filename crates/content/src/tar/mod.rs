@@ -1,0 +1,5 @@
+//! Tar as layers use it.
+
+mod entry;
+
+pub use entry::{Entry, EntryKind};
