@@ -1,1 +1,3 @@
-//! x
+//! Cluster images: built from a Kubefile, kept, carried, and run.
+//!
+//! The rooms and who may look at whom are in ARCHITECTURE.md; `tests/tidy.rs` holds the table.

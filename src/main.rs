@@ -1,2 +1,3 @@
-//! x
+//! The program `sealos`.
+
 fn main() {}
