@@ -18,7 +18,7 @@ bless:
 
 # paired benchmarks against the peers; results go to docs/benchmarks.md by hand
 bench *args:
-    bash tests/bench {{ args }}
+    tests/bench {{ args }}
 
 # the binary to carry across an air gap
 dist:
