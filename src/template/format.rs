@@ -44,6 +44,8 @@ struct Spec {
     sharp: bool,
     space: bool,
     zero: bool,
+    /// `%#v`: Go syntax (the flag changes meaning under `v`).
+    go: bool,
     width: Option<usize>,
     precision: Option<usize>,
 }
@@ -83,6 +85,10 @@ pub(crate) fn sprintf(format: &str, args: &[Value]) -> String {
         };
         rest = &rest[verb.len_utf8()..];
         spec.verb = verb;
+        if verb == 'v' {
+            spec.go = std::mem::take(&mut spec.sharp);
+            spec.plus = false;
+        }
         match args.get(next) {
             _ if verb == '%' => out.push('%'),
             _ if bad_index => out.push_str(&format!("%!{verb}(BADINDEX)")),
@@ -123,13 +129,7 @@ fn flags<'f>(mut rest: &'f str, spec: &mut Spec) -> &'f str {
 }
 
 /// `[n]` before a verb, width or precision.
-fn explicit<'f>(
-    rest: &'f str,
-    count: usize,
-    next: &mut usize,
-    reordered: &mut bool,
-    bad: &mut bool,
-) -> &'f str {
+fn explicit<'f>(rest: &'f str, count: usize, next: &mut usize, reordered: &mut bool, bad: &mut bool) -> &'f str {
     let Some(inner) = rest.strip_prefix('[') else { return rest };
     *reordered = true;
     let Some(close) = inner.find(']') else {
@@ -148,14 +148,7 @@ enum Part {
     Precision,
 }
 
-fn size<'f>(
-    rest: &'f str,
-    args: &[Value],
-    next: &mut usize,
-    out: &mut String,
-    spec: &mut Spec,
-    part: Part,
-) -> &'f str {
+fn size<'f>(rest: &'f str, args: &[Value], next: &mut usize, out: &mut String, spec: &mut Spec, part: Part) -> &'f str {
     if let Some(after) = rest.strip_prefix('*') {
         let given = args.get(*next).and_then(Value::as_int).filter(|n| n.unsigned_abs() <= MAX_WIDTH as u64);
         *next += usize::from(*next < args.len());
@@ -195,8 +188,10 @@ fn argument(out: &mut String, value: &Value, spec: &Spec) {
 }
 
 fn bad(out: &mut String, value: &Value, spec: &Spec) {
-    let shown = if value.is_nil() { "<nil>".to_owned() } else { format!("{}={}", value.type_name(), display(value)) };
-    out.push_str(&format!("%!{}({shown})", spec.verb));
+    out.push_str(&format!("%!{}({}=", spec.verb, value.type_name()));
+    // Go prints the value with the flags of the verb that did not fit.
+    write(out, value, &Spec { verb: 'v', ..spec.clone() }, MAX_DEPTH);
+    out.push(')');
 }
 
 fn write(out: &mut String, value: &Value, spec: &Spec, depth: usize) {
@@ -205,11 +200,7 @@ fn write(out: &mut String, value: &Value, spec: &Spec, depth: usize) {
         return;
     };
     match value {
-        Value::Undefined(_) | Value::Null => match spec.verb {
-            'v' if spec.sharp => out.push_str("interface {}(nil)"),
-            'v' => pad(out, "<nil>", spec),
-            verb => out.push_str(&format!("%!{verb}(<nil>)")),
-        },
+        Value::Undefined(_) | Value::Null => out.push_str(if spec.go { "interface {}(nil)" } else { "<nil>" }),
         Value::Bool(b) => match spec.verb {
             't' | 'v' => pad(out, if *b { "true" } else { "false" }, spec),
             _ => bad(out, value, spec),
@@ -219,7 +210,7 @@ fn write(out: &mut String, value: &Value, spec: &Spec, depth: usize) {
         Value::Float(f) => float(out, value, *f, spec),
         Value::String(s) => string(out, value, s, spec),
         Value::List(list) => {
-            let go = spec.verb == 'v' && spec.sharp;
+            let go = spec.go;
             let (open, close, between) = if go { ("{", "}", ", ") } else { ("[", "]", " ") };
             if go {
                 out.push_str(&value.type_name());
@@ -234,7 +225,7 @@ fn write(out: &mut String, value: &Value, spec: &Spec, depth: usize) {
             out.push_str(close);
         }
         Value::Map(map) => {
-            let go = spec.verb == 'v' && spec.sharp;
+            let go = spec.go;
             let (open, close, between) = if go { ("{", "}", ", ") } else { ("map[", "]", " ") };
             if go {
                 out.push_str(&value.type_name());
@@ -307,7 +298,7 @@ fn integer(out: &mut String, value: &Value, negative: bool, magnitude: u64, spec
 }
 
 fn sign(negative: bool, spec: &Spec) -> &'static str {
-    match (negative, spec.plus && spec.verb != 'v' || spec.plus, spec.space) {
+    match (negative, spec.plus, spec.space) {
         (true, _, _) => "-",
         (_, true, _) => "+",
         (_, _, true) => " ",
@@ -391,7 +382,7 @@ fn string(out: &mut String, value: &Value, text: &str, spec: &Spec) {
         None => text.to_owned(),
     };
     match spec.verb {
-        'v' if spec.sharp => pad(out, &quote(text), spec),
+        'v' if spec.go => pad(out, &quote(text), spec),
         'v' | 's' => pad(out, &cut(), spec),
         'q' if spec.sharp && !text.contains('`') && !text.contains(char::is_control) => {
             pad(out, &format!("`{}`", cut()), spec);
