@@ -270,7 +270,7 @@ fn integer(out: &mut String, value: &Value, negative: bool, magnitude: u64, spec
             return pad(out, &text, &Spec { zero: false, ..spec.clone() });
         }
         'U' => {
-            let text = format!("U+{magnitude:04X}");
+            let text = format!("U+{:04X}", if negative { magnitude.wrapping_neg() } else { magnitude });
             return pad(out, &text, &Spec { zero: false, ..spec.clone() });
         }
         _ => return bad(out, value, spec),
@@ -319,10 +319,12 @@ fn float(out: &mut String, value: &Value, f: f64, spec: &Spec) {
             'e' => exponent(magnitude, spec.precision.unwrap_or(6)),
             'E' => exponent(magnitude, spec.precision.unwrap_or(6)).to_uppercase(),
             'f' | 'F' => format!("{magnitude:.*}", spec.precision.unwrap_or(6)),
+            'x' => hexadecimal(magnitude, spec.precision),
+            'X' => hexadecimal(magnitude, spec.precision).to_uppercase(),
             _ => return bad(out, value, spec),
         }
     };
-    if !matches!(spec.verb, 'v' | 'g' | 'G' | 'e' | 'E' | 'f' | 'F') {
+    if !matches!(spec.verb, 'v' | 'g' | 'G' | 'e' | 'E' | 'f' | 'F' | 'x' | 'X') {
         return bad(out, value, spec);
     }
     let negative = f.is_sign_negative() && !f.is_nan();
@@ -350,6 +352,41 @@ fn go_exponent(rust: &str) -> String {
     let Some((digits, exp)) = rust.split_once('e') else { return rust.to_owned() };
     let (sign, exp) = exp.strip_prefix('-').map_or(('+', exp), |e| ('-', e));
     format!("{digits}e{sign}{exp:0>2}")
+}
+
+/// `%x`: hexadecimal mantissa, decimal binary exponent.
+fn hexadecimal(f: f64, precision: Option<usize>) -> String {
+    let bits = f.to_bits();
+    let mut mantissa = bits & ((1 << 52) - 1);
+    let mut exponent = i64::try_from((bits >> 52) & 0x7ff).unwrap_or(0) - 1023;
+    match (exponent, mantissa) {
+        (-1023, 0) => exponent = 0,
+        (-1023, _) => {
+            // A subnormal is shifted until its leading bit stands where the implied one would.
+            let shift = mantissa.leading_zeros() - 11;
+            mantissa <<= shift;
+            exponent = -1022 - i64::from(shift);
+        }
+        _ => mantissa |= 1 << 52,
+    }
+    if let Some(digits) = precision.filter(|p| *p < 13) {
+        let drop = 52 - 4 * digits;
+        let half = 1u64 << (drop - 1);
+        let odd = (mantissa >> drop) & 1;
+        mantissa = (mantissa + half - 1 + odd) >> drop << drop;
+        if mantissa >> 53 != 0 {
+            mantissa >>= 1;
+            exponent += 1;
+        }
+    }
+    let all = format!("{:013x}", mantissa & ((1 << 52) - 1));
+    let digits = match precision {
+        Some(p) => format!("{all:0<p$}")[..p].to_owned(),
+        None => all.trim_end_matches('0').to_owned(),
+    };
+    let dot = if digits.is_empty() { "" } else { "." };
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("0x{}{dot}{digits}p{sign}{:02}", mantissa >> 52, exponent.unsigned_abs())
 }
 
 /// `%g`: shortest digits when no precision is given.
