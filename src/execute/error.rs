@@ -74,15 +74,15 @@ pub enum ExecuteError {
         /// Why.
         source: Cause,
     },
-    /// A template that is no text, or too much of it.
-    #[error("`{file}` of `{image}` is no template: {reason}")]
-    NoTemplate {
+    /// A template that is too much text to be one.
+    #[error("the template `{file}` of `{image}` is larger than {limit} bytes")]
+    TemplateTooLarge {
         /// The image.
         image: String,
         /// The file, by its path in the image.
         file: String,
-        /// Why not.
-        reason: &'static str,
+        /// The most there may be, in bytes.
+        limit: u64,
     },
     /// Two templates would be rendered to one file.
     #[error("two templates of `{image}` give the file `{file}`")]

@@ -68,14 +68,17 @@ fn dialect(path: &Path) -> Option<Dialect> {
 }
 
 fn read(image: &str, name: &str, path: &Path) -> Result<String, ExecuteError> {
-    let no = |reason| ExecuteError::NoTemplate { image: image.to_owned(), file: name.to_owned(), reason };
     let failed = || ExecuteError::io("read", path);
     let mut bytes = Vec::new();
     File::open(path).map_err(failed())?.take(LIMIT + 1).read_to_end(&mut bytes).map_err(failed())?;
     if bytes.len() as u64 > LIMIT {
-        return Err(no("it is larger than 16 MiB"));
+        return Err(ExecuteError::TemplateTooLarge { image: image.to_owned(), file: name.to_owned(), limit: LIMIT });
     }
-    String::from_utf8(bytes).or_else(|_| Err(no("it is not UTF-8 text")))
+    String::from_utf8(bytes).map_err(|error| ExecuteError::Render {
+        image: image.to_owned(),
+        file: name.to_owned(),
+        source: error.into(),
+    })
 }
 
 /// Writes the output whole or not at all, with the template's mode.
