@@ -244,6 +244,21 @@ fn a_torn_last_line_is_cut_off_and_other_damage_is_named() {
 }
 
 #[test]
+fn a_journal_that_ends_anywhere_tells_of_the_lines_before() {
+    let bench = Bench::new(&[]);
+    let desired = bench.desired("application", &["true"], &[]);
+    bench.run(&desired, Repeat::Continue).unwrap();
+    let whole = fs::read(bench.journal()).unwrap();
+    let directory = bench.layout().cluster(&desired.cluster);
+    for end in 0..=whole.len() {
+        fs::write(bench.journal(), &whole[..end]).unwrap();
+        let lines = whole[..end].iter().filter(|byte| **byte == b'\n').count();
+        let done: usize = Journal::read(&directory).unwrap().ids().values().map(|ids| ids.len()).sum();
+        assert_eq!(done, lines / 2, "cut at byte {end}");
+    }
+}
+
+#[test]
 fn two_runs_do_not_work_on_one_cluster() {
     let bench = Bench::new(&[]);
     let held = Journal::open(&bench.layout().cluster(&ClusterName::default())).unwrap();
