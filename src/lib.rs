@@ -2,4 +2,8 @@
 //!
 //! The rooms and who may look at whom are in ARCHITECTURE.md; `tests/tidy.rs` holds the table.
 
+pub mod cluster;
+pub mod execute;
+pub mod plan;
 pub mod template;
+pub mod transport;
