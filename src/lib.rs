@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod execute;
 /// Desired and observed state to a plan.
 pub mod plan;
+pub mod rootfs;
 /// Go-template dialect for `*.tmpl`, Helm charts and `--format`; Handlebars for `*.hbs`.
 pub mod template;
 /// How we act on one host.
