@@ -5,5 +5,6 @@
 pub mod cluster;
 pub mod execute;
 pub mod plan;
+pub mod rootfs;
 pub mod template;
 pub mod transport;
