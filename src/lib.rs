@@ -1,1 +1,3 @@
-//! x
+//! `sealos` packs an application or a whole cluster into one OCI image, carries it, serves it and installs it.
+
+pub mod kubefile;
