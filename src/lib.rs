@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod execute;
+pub mod kubefile;
 pub mod plan;
 pub mod rootfs;
 pub mod template;
