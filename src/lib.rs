@@ -1,3 +1,4 @@
 //! x
 
 pub mod rootfs;
+pub mod sandbox;
