@@ -7,5 +7,6 @@ pub mod execute;
 pub mod kubefile;
 pub mod plan;
 pub mod rootfs;
+pub mod sandbox;
 pub mod template;
 pub mod transport;
