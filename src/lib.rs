@@ -1,1 +1,3 @@
-//! x
+//! Builds, carries, serves and runs cluster images: the rooms behind the program `sealos`.
+
+pub mod report;
