@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The program `sealos`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealos::cli::main()
+}

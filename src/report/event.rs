@@ -44,6 +44,7 @@ pub enum OutputStream {
 /// alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "events are passed by reference and not kept")]
 pub enum Event {
     /// A part of the work begins: `pull docker.io/labring/helm:v3`.
     Task(String),
