@@ -1,4 +1,6 @@
-//! Builds, carries, serves and runs cluster images: the rooms behind the program `sealos`.
+//! Cluster images: built from a Kubefile, kept, carried, and run.
+//!
+//! The rooms and who may look at whom are in ARCHITECTURE.md; `tests/tidy.rs` holds the table.
 
 pub mod cli;
 pub mod report;

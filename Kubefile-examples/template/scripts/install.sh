@@ -1,0 +1,4 @@
+#!/bin/sh
+set -eu
+cat etc/app.conf
+grep replicas: manifests/deployment.yaml
