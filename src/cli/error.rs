@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use content::ContentError;
 use oci::{PlatformError, ReferenceError};
+use registry_client::RegistryError;
 
 use crate::template::TemplateError;
 
@@ -20,6 +21,8 @@ use crate::template::TemplateError;
 pub(crate) enum CommandError {
     #[error(transparent)]
     Content(#[from] ContentError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     #[error("the format is wrong: {0}")]
     Template(#[from] TemplateError),
     #[error(transparent)]
@@ -42,6 +45,8 @@ pub(crate) enum CommandError {
     SeveralNames { id: String, names: Vec<String> },
     #[error("images are not written to a terminal")]
     StdoutIsTerminal,
+    #[error("a directory cannot be written to stdout")]
+    DirectoryNeedsName,
     #[error("there is no archive: stdin is a terminal")]
     StdinIsTerminal,
     #[error("`{0}` is an artifact and not an image: it has no image configuration")]
@@ -74,6 +79,7 @@ impl CommandError {
             | Self::Name(_)
             | Self::Platform(_)
             | Self::StdoutIsTerminal
+            | Self::DirectoryNeedsName
             | Self::StdinIsTerminal
             | Self::HostsNotSupported(_) => 2,
             _ => 1,
@@ -83,6 +89,7 @@ impl CommandError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Content(error) => error.help(),
+            Self::Registry(error) => error.help(),
             Self::Template(error) => error.help(),
             Self::NoHome => Some("name a directory with `--root`".to_owned()),
             Self::UnknownFilter { similar: Some(key), .. } => Some(format!("did you mean `{key}`?")),
@@ -91,6 +98,7 @@ impl CommandError {
                 Some("remove one of the names, or all of them and the image with `--force`".to_owned())
             }
             Self::StdoutIsTerminal => Some("name a file with `-o FILE`, or pipe stdout somewhere".to_owned()),
+            Self::DirectoryNeedsName => Some("name it with `-o DIR`".to_owned()),
             Self::StdinIsTerminal => Some("name a file with `-i FILE`, or pipe one in".to_owned()),
             Self::HostsNotSupported(_) => Some(
                 "`sealos run IMAGE` unpacks images and runs their commands on this machine; leave the flag out"

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use clap::Args;
-use content::{ContentError, Disk, Observer, archive};
+use content::{Disk, Observer, archive};
 use registry_client::{Client, ClientOptions};
 
 use super::error::CommandError;
@@ -54,13 +54,13 @@ impl Load {
     }
 }
 
-fn load(from: Option<&str>, disk: &Disk, observer: &dyn Observer) -> Result<Vec<archive::Loaded>, ContentError> {
-    match from {
-        None => archive::load_stream(io::stdin(), disk, observer),
+fn load(from: Option<&str>, disk: &Disk, observer: &dyn Observer) -> Result<Vec<archive::Loaded>, CommandError> {
+    Ok(match from {
+        None => archive::load_stream(io::stdin(), disk, observer)?,
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
             let body = Client::new(ClientOptions::default()).download(url)?.body;
-            archive::load_stream(body, disk, observer)
+            archive::load_stream(body, disk, observer)?
         }
-        Some(path) => archive::load(Path::new(path), disk, observer),
-    }
+        Some(path) => archive::load(Path::new(path), disk, observer)?,
+    })
 }

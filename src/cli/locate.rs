@@ -30,7 +30,7 @@ pub(crate) fn with<T>(
     if let Some(name) = text.strip_prefix("docker://") {
         let name: Reference = name.parse()?;
         let client = Client::new(ClientOptions::default());
-        let repository = client.repository(&name).map_err(ContentError::from)?;
+        let repository = client.repository(&name)?;
         let root = repository.resolve(&name)?;
         return act(&Located { source: &repository, root, names: vec![name] });
     }

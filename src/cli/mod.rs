@@ -11,8 +11,6 @@
 
 mod build;
 mod completion;
-mod create;
-mod diff;
 mod error;
 mod filter;
 mod go_bool;
@@ -31,6 +29,7 @@ mod show;
 mod summary;
 mod tag;
 mod version;
+mod whole_file;
 mod world;
 
 use std::ffi::OsString;
@@ -100,8 +99,6 @@ struct Ignored {
 enum Verb {
     Build(Box<build::Build>),
     Completion(completion::Completion),
-    Create(create::Create),
-    Diff(diff::Diff),
     History(history::History),
     Images(images::Images),
     Inspect(inspect::Inspect),
@@ -120,8 +117,6 @@ impl Verb {
         match self {
             Self::Build(verb) => verb.run(world),
             Self::Completion(verb) => verb.run(world),
-            Self::Create(verb) => verb.run(world),
-            Self::Diff(verb) => verb.run(world),
             Self::History(verb) => verb.run(world),
             Self::Images(verb) => verb.run(world),
             Self::Inspect(verb) => verb.run(world),

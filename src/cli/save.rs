@@ -1,6 +1,5 @@
 //! `sealos save NAME… -o FILE`
 
-use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,8 +8,9 @@ use content::{Disk, archive};
 use oci::{Descriptor, Reference};
 
 use super::error::CommandError;
+use super::whole_file::WholeFile;
 use super::world::{Silence, World};
-use crate::report::{Event, Reporter, Watch};
+use crate::report::{Event, Watch};
 
 /// Write images to a file or a directory
 ///
@@ -55,7 +55,7 @@ enum Form {
     OciDir,
     /// What `docker load` reads
     DockerArchive,
-    /// The same unpacked
+    /// The `dir:` directory of skopeo and podman
     DockerDir,
 }
 
@@ -63,4 +63,127 @@ enum Form {
 enum Outer {
     Gzip,
     Zstd,
+}
+
+impl From<Form> for archive::Format {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::OciArchive => Self::OciArchive,
+            Form::OciDir => Self::OciDir,
+            Form::DockerArchive => Self::DockerArchive,
+            Form::DockerDir => Self::DockerDir,
+        }
+    }
+}
+
+type Images = Vec<(Option<Reference>, Descriptor)>;
+
+impl Save {
+    pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
+        let directory = matches!(self.format, Form::OciDir | Form::DockerDir);
+        if self.output.is_none() && (directory || io::stdout().is_terminal()) {
+            return Err(if directory { CommandError::DirectoryNeedsName } else { CommandError::StdoutIsTerminal });
+        }
+        let disk = world.disk()?;
+        let images = self.names.iter().map(|name| find(&disk, name)).collect::<Result<Images, _>>()?;
+        let reporter = world.reporter(Silence::from(self.quiet));
+        if self.uncompressed {
+            reporter.event(&Event::Warning("layers are written as they are; --uncompressed changes nothing".to_owned()));
+        }
+        let watch = Watch(&*reporter);
+        let result = match &self.output {
+            Some(path) if directory => Ok(archive::save_dir(&disk, &images, self.format.into(), path, &watch)?),
+            Some(path) => self.to_file(&disk, &images, path, &watch),
+            None => self.to_stdout(&disk, &images, world.out, &watch),
+        };
+        reporter.finish();
+        result
+    }
+
+    fn to_file(&self, disk: &Disk, images: &Images, path: &Path, watch: &Watch<'_>) -> Result<(), CommandError> {
+        let mut file = WholeFile::begin(path)?;
+        let doing = || CommandError::io(format!("write {}", path.display()));
+        {
+            let mut out = BufWriter::with_capacity(1 << 20, &mut file);
+            self.write(disk, images, &mut out, watch)?;
+            out.flush().map_err(doing())?;
+        }
+        file.commit()
+    }
+
+    fn to_stdout(
+        &self,
+        disk: &Disk,
+        images: &Images,
+        out: &mut dyn Write,
+        watch: &Watch<'_>,
+    ) -> Result<(), CommandError> {
+        let mut out = Stdout { inner: out, failed: None };
+        let result = self.write(disk, images, &mut out, watch);
+        // What became of stdout says more than what the archive writer made of it.
+        match out.failed {
+            Some(error) => Err(CommandError::Output(error)),
+            None => result,
+        }
+    }
+
+    fn write(
+        &self,
+        disk: &Disk,
+        images: &Images,
+        out: &mut dyn Write,
+        watch: &Watch<'_>,
+    ) -> Result<(), CommandError> {
+        let format = self.format.into();
+        let finish = || CommandError::io("finish the compression of the archive");
+        match self.compress {
+            None => archive::save(disk, images, format, out, watch)?,
+            Some(Outer::Gzip) => {
+                let mut gzip = flate2::write::GzEncoder::new(out, flate2::Compression::default());
+                archive::save(disk, images, format, &mut gzip, watch)?;
+                gzip.finish().map_err(finish())?;
+            }
+            Some(Outer::Zstd) => {
+                let mut zstd = zstd::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(finish())?;
+                archive::save(disk, images, format, &mut zstd, watch)?;
+                zstd.finish().map_err(finish())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An image and the name it is saved under: the one that was asked for, none if it was asked for by its id.
+fn find(disk: &Disk, text: &str) -> Result<(Option<Reference>, Descriptor), CommandError> {
+    let record = disk.find(text)?;
+    Ok((record.name, record.root))
+}
+
+/// Stdout, remembering how it failed.
+struct Stdout<'a> {
+    inner: &'a mut dyn Write,
+    failed: Option<io::Error>,
+}
+
+impl Stdout<'_> {
+    fn watch<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            self.failed = Some(io::Error::new(error.kind(), error.to_string()));
+        }
+        result
+    }
+}
+
+impl Write for Stdout<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.inner.write(bytes);
+        self.watch(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.inner.flush();
+        self.watch(result)
+    }
 }

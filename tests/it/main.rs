@@ -1,0 +1,7 @@
+//! The commands from outside: the real binary in a sandbox directory; exact stdout, stderr and exit code.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
+
+mod help;
+mod sandbox;
+mod usage;
