@@ -50,7 +50,6 @@ pub(crate) const TABLE: &[Builtin] = &[
         Some(answer) => answer,
         None => Ok(Value::Map(Map::new())),
     }),
-    row("hello", "", |_, _| Ok(Value::from("Hello!"))),
 ];
 
 fn ask(exec: &Exec<'_>, name: &str, args: &[Value]) -> Option<Answer> {

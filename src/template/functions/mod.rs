@@ -126,9 +126,43 @@ fn table() -> &'static BTreeMap<&'static str, &'static Builtin> {
             words::TABLE,
             yaml::TABLE,
         ];
-        tables.into_iter().flatten().map(|b| (b.name, b)).collect()
+        let mut all: BTreeMap<_, _> = tables.into_iter().flatten().map(|b| (b.name, b)).collect();
+        for (alias, name) in MUST {
+            if let Some(builtin) = all.get(name).copied() {
+                all.insert(alias, builtin);
+            }
+        }
+        all
     })
 }
+
+/// Names for what fails instead of panicking in Sprig: here the plain name does too.
+const MUST: [(&str, &str); 24] = [
+    ("mustFirst", "first"),
+    ("mustLast", "last"),
+    ("mustRest", "rest"),
+    ("mustInitial", "initial"),
+    ("mustAppend", "append"),
+    ("mustPush", "push"),
+    ("mustPrepend", "prepend"),
+    ("mustReverse", "reverse"),
+    ("mustCompact", "compact"),
+    ("mustUniq", "uniq"),
+    ("mustWithout", "without"),
+    ("mustHas", "has"),
+    ("mustSlice", "slice"),
+    ("mustChunk", "chunk"),
+    ("mustDeepCopy", "deepCopy"),
+    ("mustMerge", "merge"),
+    ("mustMergeOverwrite", "mergeOverwrite"),
+    ("mustRegexFind", "regexFind"),
+    ("mustRegexFindAll", "regexFindAll"),
+    ("mustRegexReplaceAll", "regexReplaceAll"),
+    ("mustRegexReplaceAllLiteral", "regexReplaceAllLiteral"),
+    ("mustRegexSplit", "regexSplit"),
+    ("must_date_modify", "mustDateModify"),
+    ("date_modify", "dateModify"),
+];
 
 /// The function of that name.
 pub(crate) fn find(name: &str) -> Option<&'static Builtin> {
@@ -139,7 +173,7 @@ pub(crate) fn exists(name: &str) -> bool {
     table().contains_key(name)
 }
 
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names<'a>() -> impl Iterator<Item = &'a str> {
     table().keys().copied()
 }
 
