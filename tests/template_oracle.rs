@@ -53,26 +53,126 @@ fn written_cases() -> Vec<Case> {
 /// Every value with every verb, function or comparison of a list: what no one would write by hand.
 fn generated_cases() -> Vec<Case> {
     let values = [
-        "nil", "true", "0", "-7", "42", "3.5", "-0.25", "1e21", "1000000.0", "\"\"", "\"héllo w\"", "\"8080\"",
-        "(list 1 \"a\" nil)", "(list)", "(dict \"b\" 1 \"a\" (list 2.5))", "(dict)", ".missing", "'x'", "(int64 5)",
+        "nil",
+        "true",
+        "0",
+        "-7",
+        "42",
+        "3.5",
+        "-0.25",
+        "1e21",
+        "1000000.0",
+        "\"\"",
+        "\"héllo w\"",
+        "\"8080\"",
+        "(list 1 \"a\" nil)",
+        "(list)",
+        "(dict \"b\" 1 \"a\" (list 2.5))",
+        "(dict)",
+        ".missing",
+        "'x'",
+        "(int64 5)",
         "(splitList \",\" \"x,y\")",
     ];
-    let verbs = ["%v", "%+v", "%#v", "%s", "%q", "%d", "%5d|", "%-5v|", "%05d", "%x", "%X", "%o", "%b", "%c", "%U",
-        "%e", "%f", "%.2f", "%g", "%t", "%T", "%8.3f|", "%+d", "%z", "%.2s", "%10s|", "%#x", "% d", "%G", "%E"];
-    let unary = ["not", "len", "print", "html", "js", "urlquery", "toString", "toJson", "toPrettyJson", "toRawJson", "toYaml",
-        "quote", "squote", "kindOf", "typeOf", "empty", "int", "int64", "float64", "upper", "trim", "floor", "ceil", "add1",
-        "first", "last", "rest", "initial", "reverse", "uniq", "compact", "sortAlpha", "toStrings", "keys", "values",
-        "b64enc", "sha256sum", "list", "coalesce", "cat", "default \"d\"", "toDecimal", "atoi", "dict", "duration",
-        "durationRound", "add1f", "deepCopy", "snakecase", "camelcase", "kebabcase", "title", "until"];
-    let binary = ["eq", "ne", "lt", "le", "gt", "ge", "and", "or", "deepEqual", "has", "index", "add", "sub", "mul", "max",
-        "min", "append", "concat", "print", "println", "join", "without", "ternary \"t\"", "addf", "subf", "mulf", "maxf"];
+    let verbs = [
+        "%v", "%+v", "%#v", "%s", "%q", "%d", "%5d|", "%-5v|", "%05d", "%x", "%X", "%o", "%b", "%c", "%U", "%e", "%f",
+        "%.2f", "%g", "%t", "%T", "%8.3f|", "%+d", "%z", "%.2s", "%10s|", "%#x", "% d", "%G", "%E",
+    ];
+    let unary = [
+        "not",
+        "len",
+        "print",
+        "html",
+        "js",
+        "urlquery",
+        "toString",
+        "toJson",
+        "toPrettyJson",
+        "toRawJson",
+        "toYaml",
+        "quote",
+        "squote",
+        "kindOf",
+        "typeOf",
+        "empty",
+        "int",
+        "int64",
+        "float64",
+        "upper",
+        "trim",
+        "floor",
+        "ceil",
+        "add1",
+        "first",
+        "last",
+        "rest",
+        "initial",
+        "reverse",
+        "uniq",
+        "compact",
+        "sortAlpha",
+        "toStrings",
+        "keys",
+        "values",
+        "b64enc",
+        "sha256sum",
+        "list",
+        "coalesce",
+        "cat",
+        "default \"d\"",
+        "toDecimal",
+        "atoi",
+        "dict",
+        "duration",
+        "durationRound",
+        "add1f",
+        "deepCopy",
+        "snakecase",
+        "camelcase",
+        "kebabcase",
+        "title",
+        "until",
+    ];
+    let binary = [
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "and",
+        "or",
+        "deepEqual",
+        "has",
+        "index",
+        "add",
+        "sub",
+        "mul",
+        "max",
+        "min",
+        "append",
+        "concat",
+        "print",
+        "println",
+        "join",
+        "without",
+        "ternary \"t\"",
+        "addf",
+        "subf",
+        "mulf",
+        "maxf",
+    ];
     let mut templates = Vec::new();
     for value in values {
         templates.extend(verbs.iter().map(|v| format!("{{{{ printf {v:?} {value} }}}}")));
         templates.extend(unary.iter().map(|f| format!("{{{{ {f} {value} }}}}")));
         templates.push(format!("{{{{ {value} }}}}"));
-        templates.push(format!("{{{{ range $i, $v := {value} }}}}[{{{{ $i }}}}={{{{ $v }}}}]{{{{ else }}}}none{{{{ end }}}}"));
-        templates.push(format!("{{{{ if {value} }}}}T{{{{ else }}}}F{{{{ end }}}}{{{{ with {value} }}}}{{{{ . }}}}{{{{ end }}}}"));
+        templates.push(format!(
+            "{{{{ range $i, $v := {value} }}}}[{{{{ $i }}}}={{{{ $v }}}}]{{{{ else }}}}none{{{{ end }}}}"
+        ));
+        templates.push(format!(
+            "{{{{ if {value} }}}}T{{{{ else }}}}F{{{{ end }}}}{{{{ with {value} }}}}{{{{ . }}}}{{{{ end }}}}"
+        ));
         for other in values {
             templates.extend(binary.iter().map(|f| format!("{{{{ {f} {value} {other} }}}}")));
         }
@@ -81,11 +181,8 @@ fn generated_cases() -> Vec<Case> {
 }
 
 fn ask(oracle: &Path, cases: &[Case]) -> Vec<serde_json::Value> {
-    let mut child = Command::new(oracle)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the oracle was just built");
+    let mut child =
+        Command::new(oracle).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the oracle was just built");
     let mut input = child.stdin.take().expect("piped");
     let lines: String = cases.iter().fold(String::new(), |mut all, c| {
         let case = serde_json::json!({"template": c.template, "data": c.data});

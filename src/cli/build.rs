@@ -105,7 +105,7 @@ pub(crate) struct Build {
     /// The patterns of files to leave out [default: .containerignore or .dockerignore]
     #[arg(long, value_name = "FILE")]
     pub(crate) ignorefile: Option<PathBuf>,
-    /// How RUN is kept apart from this machine
+    /// How RUN is kept apart from this machine [default: oci where a runtime is installed, else chroot]
     #[arg(long, value_enum, env = "BUILDAH_ISOLATION", hide_env = true)]
     pub(crate) isolation: Option<Isolation>,
     /// The network of RUN
@@ -182,10 +182,10 @@ pub(crate) enum ManifestFormat {
 /// How RUN is kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Isolation {
-    /// Own namespaces
+    /// In a container of crun or runc
     #[value(alias = "rootless")]
     Oci,
-    /// Only another root directory
+    /// In namespaces of our own, without a runtime
     Chroot,
 }
 
@@ -203,7 +203,6 @@ pub(crate) enum NetworkMode {
 
 /// Flags of the Go sealos that change nothing here.
 #[derive(Debug, Args)]
-#[expect(dead_code, reason = "accepted so that scripts go on working; there is nothing to set")]
 struct Ignored {
     /// Everything carried is carried for all platforms that are built.
     #[arg(long = "all", hide = true)]
@@ -241,4 +240,8 @@ fn compression(text: &str) -> Result<Compression, String> {
         _ => Err("expected zstd, gzip or none".to_owned()),
     }
 }
-impl Build { pub(crate) fn run(self, _: &mut World<'_>) -> Result<(), CommandError> { Ok(()) } }
+impl Build {
+    pub(crate) fn run(self, _: &mut World<'_>) -> Result<(), CommandError> {
+        Ok(())
+    }
+}

@@ -11,6 +11,7 @@ use std::io;
 use std::path::PathBuf;
 
 use content::ContentError;
+use content::tar::TarError;
 use oci::{PlatformError, ReferenceError};
 use registry_client::RegistryError;
 
@@ -21,6 +22,8 @@ use crate::template::TemplateError;
 pub(crate) enum CommandError {
     #[error(transparent)]
     Content(#[from] ContentError),
+    #[error("the tar is not valid: {0}")]
+    Tar(#[from] TarError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error("the format is wrong: {0}")]
@@ -151,11 +154,23 @@ mod tests {
             help: Some("log in".to_owned()),
         });
         for (error, want) in [
-            (CommandError::NoHome, "error: cannot tell where images are kept: neither XDG_DATA_HOME nor HOME is an absolute path\nhelp: name a directory with `--root`\n"),
-            (missing(&["b"]), "error: the store has no image `a`\nhelp: did you mean `b`? `sealos images` lists what is there\n"),
-            (CommandError::Io { doing: "read x".to_owned(), source: denied() }, "error: cannot read x: permission denied\n"),
+            (
+                CommandError::NoHome,
+                "error: cannot tell where images are kept: neither XDG_DATA_HOME nor HOME is an absolute path\nhelp: name a directory with `--root`\n",
+            ),
+            (
+                missing(&["b"]),
+                "error: the store has no image `a`\nhelp: did you mean `b`? `sealos images` lists what is there\n",
+            ),
+            (
+                CommandError::Io { doing: "read x".to_owned(), source: denied() },
+                "error: cannot read x: permission denied\n",
+            ),
             (remote, "error: registry hub.example: permission denied\nhelp: log in\n"),
-            (CommandError::Several(vec![CommandError::NotEmpty("/x".into()), missing(&[])]), "error: `/x` exists and is not empty\nhelp: choose another directory, or remove it first\nerror: the store has no image `a`\nhelp: `sealos images` lists what is there; `sealos pull` or `sealos load` adds to it\n"),
+            (
+                CommandError::Several(vec![CommandError::NotEmpty("/x".into()), missing(&[])]),
+                "error: `/x` exists and is not empty\nhelp: choose another directory, or remove it first\nerror: the store has no image `a`\nhelp: `sealos images` lists what is there; `sealos pull` or `sealos load` adds to it\n",
+            ),
         ] {
             assert_eq!(error.to_text(), want, "{error:?}");
         }

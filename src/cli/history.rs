@@ -124,9 +124,8 @@ type Step = (Entry, Option<Descriptor>);
 fn steps(image: &PlatformImage) -> Option<Vec<Step>> {
     let mut layers = image.manifest.value().layers.iter().cloned();
     let entries = image.config.as_ref()?.value().history.iter();
-    let mut steps: Vec<Step> = entries
-        .map(|entry| (entry.clone(), if entry.empty_layer { None } else { layers.next() }))
-        .collect();
+    let mut steps: Vec<Step> =
+        entries.map(|entry| (entry.clone(), if entry.empty_layer { None } else { layers.next() })).collect();
     steps.extend(layers.map(|layer| (Entry::default(), Some(layer))));
     steps.reverse();
     Some(steps)

@@ -11,6 +11,7 @@
 
 mod build;
 mod completion;
+mod diff;
 mod error;
 mod filter;
 mod go_bool;
@@ -20,6 +21,7 @@ mod inspect;
 mod load;
 mod locate;
 mod man;
+mod pack;
 mod prune;
 mod rmi;
 mod row;
@@ -28,6 +30,7 @@ mod save;
 mod show;
 mod summary;
 mod tag;
+mod tree;
 mod version;
 mod whole_file;
 mod world;
@@ -65,23 +68,31 @@ Examples:
   sealos COMMAND --help               everything about one command";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// Where images are kept [default: /var/lib/sealos/storage for root, ~/.local/share/sealos/storage otherwise]
-    #[arg(long, global = true, env = "SEALOS_STORAGE_ROOT", hide_env_values = true, value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "SEALOS_STORAGE_ROOT",
+        hide_env_values = true,
+        value_name = "DIR",
+        display_order = 1000
+    )]
     root: Option<PathBuf>,
-    /// Say more about errors
-    #[arg(long, global = true)]
-    debug: bool,
-    /// How progress is shown on stderr
-    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, value_name = "HOW")]
+    /// How progress is shown on stderr: auto (live on a terminal, lines otherwise), plain, json or quiet
+    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, value_name = "HOW",
+          hide_possible_values = true, hide_default_value = true, display_order = 1001)]
     progress: Progress,
+    /// Say more about errors
+    #[arg(long, global = true, display_order = 1002)]
+    debug: bool,
     #[command(flatten)]
     ignored: Ignored,
 }
 
 /// Global flags of the Go sealos that mean nothing here; scripts pass them.
 #[derive(Debug, Args)]
-#[expect(dead_code, reason = "accepted so that scripts go on working; there is nothing to set")]
 struct Ignored {
     #[arg(long, global = true, hide = true)]
     runroot: Option<OsString>,
@@ -99,6 +110,7 @@ struct Ignored {
 enum Verb {
     Build(Box<build::Build>),
     Completion(completion::Completion),
+    Diff(diff::Diff),
     History(history::History),
     Images(images::Images),
     Inspect(inspect::Inspect),
@@ -117,6 +129,7 @@ impl Verb {
         match self {
             Self::Build(verb) => verb.run(world),
             Self::Completion(verb) => verb.run(world),
+            Self::Diff(verb) => verb.run(world),
             Self::History(verb) => verb.run(world),
             Self::Images(verb) => verb.run(world),
             Self::Inspect(verb) => verb.run(world),

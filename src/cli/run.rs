@@ -88,4 +88,8 @@ pub(crate) fn cluster_name(text: &str) -> Result<String, String> {
     }
     Ok(text.to_owned())
 }
-impl Run { pub(crate) fn run(self, _: &mut World<'_>) -> Result<(), CommandError> { self.hosts.refuse() } }
+impl Run {
+    pub(crate) fn run(self, _: &mut World<'_>) -> Result<(), CommandError> {
+        self.hosts.refuse()
+    }
+}

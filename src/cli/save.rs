@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use content::{Disk, archive};
-use oci::{Descriptor, Reference};
+use oci::{Compression, Descriptor, Reference};
 
 use super::error::CommandError;
+use super::pack;
 use super::whole_file::WholeFile;
 use super::world::{Silence, World};
 use crate::report::{Event, Watch};
@@ -76,6 +77,15 @@ impl From<Form> for archive::Format {
     }
 }
 
+impl From<Outer> for Compression {
+    fn from(outer: Outer) -> Self {
+        match outer {
+            Outer::Gzip => Self::Gzip,
+            Outer::Zstd => Self::Zstd,
+        }
+    }
+}
+
 type Images = Vec<(Option<Reference>, Descriptor)>;
 
 impl Save {
@@ -88,7 +98,8 @@ impl Save {
         let images = self.names.iter().map(|name| find(&disk, name)).collect::<Result<Images, _>>()?;
         let reporter = world.reporter(Silence::from(self.quiet));
         if self.uncompressed {
-            reporter.event(&Event::Warning("layers are written as they are; --uncompressed changes nothing".to_owned()));
+            reporter
+                .event(&Event::Warning("layers are written as they are; --uncompressed changes nothing".to_owned()));
         }
         let watch = Watch(&*reporter);
         let result = match &self.output {
@@ -127,29 +138,9 @@ impl Save {
         }
     }
 
-    fn write(
-        &self,
-        disk: &Disk,
-        images: &Images,
-        out: &mut dyn Write,
-        watch: &Watch<'_>,
-    ) -> Result<(), CommandError> {
-        let format = self.format.into();
-        let finish = || CommandError::io("finish the compression of the archive");
-        match self.compress {
-            None => archive::save(disk, images, format, out, watch)?,
-            Some(Outer::Gzip) => {
-                let mut gzip = flate2::write::GzEncoder::new(out, flate2::Compression::default());
-                archive::save(disk, images, format, &mut gzip, watch)?;
-                gzip.finish().map_err(finish())?;
-            }
-            Some(Outer::Zstd) => {
-                let mut zstd = zstd::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(finish())?;
-                archive::save(disk, images, format, &mut zstd, watch)?;
-                zstd.finish().map_err(finish())?;
-            }
-        }
-        Ok(())
+    fn write(&self, disk: &Disk, images: &Images, out: &mut dyn Write, watch: &Watch<'_>) -> Result<(), CommandError> {
+        let compression = self.compress.map_or(Compression::None, Compression::from);
+        pack::compressed(out, compression, |out| Ok(archive::save(disk, images, self.format.into(), out, watch)?))
     }
 }
 

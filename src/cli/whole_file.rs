@@ -45,11 +45,9 @@ impl WholeFile {
         let named = match state {
             // A pipe cannot be synced, and what was written is on its way.
             State::Direct(_) => Ok(()),
-            State::Hidden(file) => file
-                .as_file()
-                .sync_all()
-                .and_then(|()| file.persist(&target).map_err(|error| error.error))
-                .map(drop),
+            State::Hidden(file) => {
+                file.as_file().sync_all().and_then(|()| file.persist(&target).map_err(|error| error.error)).map(drop)
+            }
             State::Unnamed(file) => file.sync_all().and_then(|()| name(&file, &target)),
         };
         let synced = named.and_then(|()| match directory_of(&target) {
@@ -139,6 +137,9 @@ mod tests {
     #[test]
     fn a_directory_that_is_not_there_is_named() {
         let error = WholeFile::begin(Path::new("/nonexistent/out")).err().map(|error| error.to_text());
-        assert_eq!(error.as_deref(), Some("error: cannot write /nonexistent/out: No such file or directory (os error 2)\n"));
+        assert_eq!(
+            error.as_deref(),
+            Some("error: cannot write /nonexistent/out: No such file or directory (os error 2)\n")
+        );
     }
 }

@@ -159,9 +159,8 @@ impl TemplateError {
     /// A way out, where one is known.
     pub fn help(&self) -> Option<String> {
         match &*self.kind {
-            ErrorKind::UnknownFunction { nearest: Some(n), .. } | ErrorKind::UnknownTemplate { nearest: Some(n), .. } => {
-                Some(format!("did you mean `{n}`?"))
-            }
+            ErrorKind::UnknownFunction { nearest: Some(n), .. }
+            | ErrorKind::UnknownTemplate { nearest: Some(n), .. } => Some(format!("did you mean `{n}`?")),
             ErrorKind::Missing { nearest: Some(n), .. } => Some(format!("did you mean `{n}`?")),
             ErrorKind::Missing { name, nearest: None } => {
                 Some(format!("set `{name}`, or give a default: `{{{{ .{name} | default \"…\" }}}}`"))
@@ -178,8 +177,7 @@ impl fmt::Display for TemplateError {
         writeln!(f, "{}:{}:{}: {}", at.file, at.line, at.column, self.kind)?;
         let number = at.line.to_string();
         writeln!(f, " {number} | {}", at.text)?;
-        let margin: String =
-            at.text.chars().take(at.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let margin: String = at.text.chars().take(at.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         write!(f, " {:width$} | {margin}^", "", width = number.len())?;
         for from in &self.trail {
             write!(f, "\n in {}:{}:{}", from.file, from.line, from.column)?;
@@ -264,11 +262,7 @@ impl CallError {
 /// The known name nearest to a misspelt one; `None` when nothing is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let allowed = (name.chars().count() / 3).clamp(1, 3);
-    known
-        .map(|k| (distance(name, k), k))
-        .filter(|(d, k)| *d <= allowed && *k != name)
-        .min()
-        .map(|(_, k)| k.to_owned())
+    known.map(|k| (distance(name, k), k)).filter(|(d, k)| *d <= allowed && *k != name).min().map(|(_, k)| k.to_owned())
 }
 
 /// Edits (insert, delete, replace, swap neighbours) between two names; letters' case costs nothing.

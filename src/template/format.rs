@@ -123,13 +123,7 @@ fn flags<'f>(mut rest: &'f str, spec: &mut Spec) -> &'f str {
 }
 
 /// `[n]` before a verb, width or precision.
-fn explicit<'f>(
-    rest: &'f str,
-    count: usize,
-    next: &mut usize,
-    reordered: &mut bool,
-    bad: &mut bool,
-) -> &'f str {
+fn explicit<'f>(rest: &'f str, count: usize, next: &mut usize, reordered: &mut bool, bad: &mut bool) -> &'f str {
     let Some(inner) = rest.strip_prefix('[') else { return rest };
     *reordered = true;
     let Some(close) = inner.find(']') else {
@@ -148,14 +142,7 @@ enum Part {
     Precision,
 }
 
-fn size<'f>(
-    rest: &'f str,
-    args: &[Value],
-    next: &mut usize,
-    out: &mut String,
-    spec: &mut Spec,
-    part: Part,
-) -> &'f str {
+fn size<'f>(rest: &'f str, args: &[Value], next: &mut usize, out: &mut String, spec: &mut Spec, part: Part) -> &'f str {
     if let Some(after) = rest.strip_prefix('*') {
         let given = args.get(*next).and_then(Value::as_int).filter(|n| n.unsigned_abs() <= MAX_WIDTH as u64);
         *next += usize::from(*next < args.len());

@@ -192,11 +192,7 @@ impl Template {
     pub fn parse(name: &str, text: &str) -> Result<Self, TemplateError> {
         let source = Arc::new(Source { name: name.to_owned(), text: text.to_owned() });
         let tree = parse::parse(&source)?;
-        Ok(Self {
-            root: tree.root,
-            definitions: Arc::new(tree.definitions),
-            functions: Arc::new(tree.functions),
-        })
+        Ok(Self { root: tree.root, definitions: Arc::new(tree.definitions), functions: Arc::new(tree.functions) })
     }
 
     /// The name given to `parse`.

@@ -24,8 +24,8 @@ pub(crate) struct Tree {
 }
 
 pub(crate) fn parse(source: &Arc<Source>) -> Parsed<Tree> {
-    let tokens = lex(&source.text)
-        .map_err(|e| TemplateError::new(ErrorKind::Syntax { reason: e.reason }, source, e.offset))?;
+    let tokens =
+        lex(&source.text).map_err(|e| TemplateError::new(ErrorKind::Syntax { reason: e.reason }, source, e.offset))?;
     let mut parser = Parser {
         source,
         tokens,
@@ -284,7 +284,8 @@ impl Parser<'_> {
             (End::Else(Otherwise::Plain), _) => {
                 let (otherwise, end) = self.list()?;
                 if !matches!(end, End::End) {
-                    return self.fail_at(start, format!("expected {{{{end}}}} after {{{{else}}}} of {{{{{context}}}}}"));
+                    return self
+                        .fail_at(start, format!("expected {{{{end}}}} after {{{{else}}}} of {{{{{context}}}}}"));
                 }
                 otherwise
             }

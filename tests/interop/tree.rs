@@ -84,7 +84,8 @@ fn xattrs(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let Ok(count) = rustix::fs::llistxattr(path, &mut list) else { return BTreeMap::new() };
     let mut found = BTreeMap::new();
     for name in list[..count].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        if name.starts_with(b"user.") && !name.starts_with(b"user.rootlesscontainers") || name == b"security.capability" {
+        if name.starts_with(b"user.") && !name.starts_with(b"user.rootlesscontainers") || name == b"security.capability"
+        {
             let mut value = vec![0; 64 << 10];
             let size = rustix::fs::lgetxattr(path, OsStr::from_bytes(name), &mut value).unwrap();
             found.insert(name.to_vec(), value[..size].to_vec());

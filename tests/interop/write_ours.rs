@@ -45,7 +45,8 @@ fn skopeo_reads_every_format_and_finds_the_same_digest() {
         let archive = sandbox.at("app.tar");
         sandbox.sealos(&["save", "-o", &archive, "app:v1"]);
         assert_eq!(sandbox.run("skopeo", &["inspect", "--raw", &format!("oci-archive:{archive}")]), raw);
-        sandbox.run("skopeo", &["copy", "-q", &format!("oci-archive:{archive}"), &format!("oci:{}:1", sandbox.at("out"))]);
+        sandbox
+            .run("skopeo", &["copy", "-q", &format!("oci-archive:{archive}"), &format!("oci:{}:1", sandbox.at("out"))]);
         assert_eq!(sandbox.run("skopeo", &["inspect", "--raw", &format!("oci:{}:1", sandbox.at("out"))]), raw);
 
         let docker = sandbox.at("docker.tar");
@@ -114,7 +115,8 @@ fn an_index_of_two_platforms_is_copied_whole() {
     let sandbox = Sandbox::new();
     let context = sandbox.path("context");
     fs::create_dir(&context).unwrap();
-    fs::write(context.join("Kubefile"), "FROM scratch\nARG TARGETARCH\nLABEL arch=$TARGETARCH\nCOPY Kubefile /\n").unwrap();
+    fs::write(context.join("Kubefile"), "FROM scratch\nARG TARGETARCH\nLABEL arch=$TARGETARCH\nCOPY Kubefile /\n")
+        .unwrap();
     sandbox.sealos(&["build", "--platform", "linux/amd64,linux/arm64", "-t", "app:v1", &sandbox.at("context")]);
     sandbox.sealos(&["save", "--format", "oci-dir", "-o", &sandbox.at("layout"), "app:v1"]);
     let from = format!("oci:{}:app:v1", sandbox.at("layout"));

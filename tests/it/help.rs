@@ -3,8 +3,21 @@
 use crate::sandbox::{Said, Sandbox, golden};
 
 const VERBS: [&str; 15] = [
-    "build", "completion", "create", "diff", "history", "images", "inspect", "load", "man", "prune", "rmi", "run", "save",
-    "tag", "version",
+    "build",
+    "completion",
+    "create",
+    "diff",
+    "history",
+    "images",
+    "inspect",
+    "load",
+    "man",
+    "prune",
+    "rmi",
+    "run",
+    "save",
+    "tag",
+    "version",
 ];
 
 #[test]

@@ -17,7 +17,7 @@ fn a_wrong_command_line_exits_with_2_and_says_what_is_wrong() {
         (&["inspect", "-t", "container", "a"], "invalid value 'container'"),
         (&["history"], "<NAME>"),
         (&["tag", "a"], "<NEW>..."),
-        (&["rmi"], "<NAMES|"),
+        (&["rmi"], "<NAMES>..."),
         (&["rmi", "-a", "x"], "cannot be used with"),
         (&["save"], "<NAMES>..."),
         (&["save", "--format", "zip", "a"], "invalid value 'zip'"),

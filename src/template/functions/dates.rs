@@ -50,7 +50,17 @@ const SECOND: i64 = 1_000_000_000;
 /// Go's zero time, year 1, in Unix seconds.
 const ZERO: i64 = -62_135_596_800;
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
@@ -144,7 +154,9 @@ fn time(value: &Value) -> Option<Time> {
 fn shown(layout: &str, value: &Value) -> Answer {
     match time(value) {
         Some(time) => Ok(Value::from(format(layout, &Time { offset: 0, ..time }))),
-        None => Err(CallError::Unavailable { why: "a date that is not a time means now, and this rendering has no clock" }),
+        None => {
+            Err(CallError::Unavailable { why: "a date that is not a time means now, and this rendering has no clock" })
+        }
     }
 }
 
@@ -203,7 +215,13 @@ fn format(layout: &str, time: &Time) -> String {
             "Jan" => month_name[..3].to_owned(),
             "Monday" => day_name.to_owned(),
             "Mon" => day_name[..3].to_owned(),
-            "MST" => if time.offset == 0 { "UTC".to_owned() } else { zone(time.offset, "-07") },
+            "MST" => {
+                if time.offset == 0 {
+                    "UTC".to_owned()
+                } else {
+                    zone(time.offset, "-07")
+                }
+            }
             "2006" => format!("{year:04}"),
             "06" => format!("{:02}", year.rem_euclid(100)),
             "01" => format!("{month:02}"),
@@ -333,7 +351,13 @@ pub(crate) fn parse(layout: &str, source: &str) -> Result<Time, CallError> {
         _ => {}
     }
     let next = if month == 12 { days(year + 1, 1, 1) } else { days(year, month + 1, 1) };
-    if !(1..=12).contains(&month) || day < 1 || day > next - days(year, month, 1) || hour > 23 || minute > 59 || second > 59 {
+    if !(1..=12).contains(&month)
+        || day < 1
+        || day > next - days(year, month, 1)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
         return Err(bad());
     }
     let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
@@ -365,7 +389,15 @@ fn duration(source: &str) -> Result<i64, CallError> {
     while !rest.is_empty() {
         let len = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
         let (number, after) = rest.split_at(len);
-        let units = [("ns", 1), ("us", 1000), ("µs", 1000), ("ms", 1_000_000), ("s", SECOND), ("m", 60 * SECOND), ("h", 3600 * SECOND)];
+        let units = [
+            ("ns", 1),
+            ("us", 1000),
+            ("µs", 1000),
+            ("ms", 1_000_000),
+            ("s", SECOND),
+            ("m", 60 * SECOND),
+            ("h", 3600 * SECOND),
+        ];
         let (name, unit) = units.into_iter().find(|(n, _)| after.starts_with(n)).ok_or_else(bad)?;
         rest = &after[name.len()..];
         match number.parse::<i64>() {
@@ -406,5 +438,8 @@ fn rounded(nanos: u64) -> String {
         (hour / 60, "m"),
         (SECOND.unsigned_abs(), "s"),
     ];
-    units.iter().find(|(unit, _)| nanos > *unit).map_or("0s".to_owned(), |(unit, name)| format!("{}{name}", nanos / unit))
+    units
+        .iter()
+        .find(|(unit, _)| nanos > *unit)
+        .map_or("0s".to_owned(), |(unit, name)| format!("{}{name}", nanos / unit))
 }

@@ -18,9 +18,7 @@ pub(crate) const TABLE: &[Builtin] = &[
         Ok(any(a, 0))
     }),
     row("hasKey", "ms", |_, a| Ok(Value::Bool(map(a, 0).contains_key(text(a, 1))))),
-    row("pluck", "sm*", |_, a| {
-        Ok(Value::list((1..a.len()).filter_map(|i| map(a, i).get(text(a, 0))).collect()))
-    }),
+    row("pluck", "sm*", |_, a| Ok(Value::list((1..a.len()).filter_map(|i| map(a, i).get(text(a, 0))).collect()))),
     row("keys", "m*", |_, a| {
         let all = (0..a.len()).flat_map(|i| map(a, i).entries());
         Ok(Value::strings(all.map(|(k, _)| k)))

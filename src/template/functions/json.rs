@@ -19,7 +19,9 @@ pub(crate) const TABLE: &[Builtin] = &[
     row("fromJsonArray", "s", |_, a| {
         Ok(match decode(text(a, 0)) {
             Ok(list @ Value::List(_)) => list,
-            Ok(other) => Value::list(vec![Value::from(format!("json: cannot unmarshal {} into an array", other.kind_name()))]),
+            Ok(other) => {
+                Value::list(vec![Value::from(format!("json: cannot unmarshal {} into an array", other.kind_name()))])
+            }
             Err(error) => Value::list(vec![Value::from(error.to_string())]),
         })
     }),

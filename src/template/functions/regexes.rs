@@ -10,9 +10,7 @@ use super::{Answer, Builtin, int, row, text};
 pub(crate) const TABLE: &[Builtin] = &[
     row("regexMatch", "ss", |_, a| Ok(Value::Bool(compile(text(a, 0)).is_ok_and(|r| r.is_match(text(a, 1)))))),
     row("mustRegexMatch", "ss", |_, a| Ok(Value::Bool(compile(text(a, 0))?.is_match(text(a, 1))))),
-    row("regexFind", "ss", |_, a| {
-        Ok(Value::string(compile(text(a, 0))?.find(text(a, 1)).map_or("", |m| m.as_str())))
-    }),
+    row("regexFind", "ss", |_, a| Ok(Value::string(compile(text(a, 0))?.find(text(a, 1)).map_or("", |m| m.as_str())))),
     row("regexFindAll", "ssi", |_, a| {
         let limit = usize::try_from(int(a, 2)).unwrap_or(usize::MAX);
         Ok(Value::strings(compile(text(a, 0))?.find_iter(text(a, 1)).take(limit).map(|m| m.as_str())))

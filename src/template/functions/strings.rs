@@ -129,8 +129,7 @@ fn substr(start: i64, end: i64, text: &str) -> Answer {
 }
 
 fn repeat(count: i64, text: &str) -> Answer {
-    let count = usize::try_from(count)
-        .map_err(|_negative| CallError::argument("strings: negative Repeat count"))?;
+    let count = usize::try_from(count).map_err(|_negative| CallError::argument("strings: negative Repeat count"))?;
     if count.saturating_mul(text.len()) > MAX_TEXT {
         return Err(CallError::argument(format!("the result would be longer than {MAX_TEXT} bytes")));
     }
@@ -158,8 +157,7 @@ fn quoted(args: &[Value], quote: fn(&Value) -> String) -> Value {
 }
 
 fn indent(spaces: i64, text: &str) -> Result<String, CallError> {
-    let spaces = usize::try_from(spaces)
-        .map_err(|_negative| CallError::argument("strings: negative Repeat count"))?;
+    let spaces = usize::try_from(spaces).map_err(|_negative| CallError::argument("strings: negative Repeat count"))?;
     let lines = text.matches('\n').count() + 1;
     if spaces.saturating_mul(lines) > MAX_TEXT {
         return Err(CallError::argument(format!("the result would be longer than {MAX_TEXT} bytes")));

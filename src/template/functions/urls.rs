@@ -4,10 +4,8 @@ use super::super::error::CallError;
 use super::super::value::{Map, Value};
 use super::{Answer, Builtin, map, row, text};
 
-pub(crate) const TABLE: &[Builtin] = &[
-    row("urlParse", "s", |_, a| parse(text(a, 0))),
-    row("urlJoin", "m", |_, a| join(&map(a, 0))),
-];
+pub(crate) const TABLE: &[Builtin] =
+    &[row("urlParse", "s", |_, a| parse(text(a, 0))), row("urlJoin", "m", |_, a| join(&map(a, 0)))];
 
 /// `url.QueryEscape`.
 pub(crate) fn query_escape(source: &str) -> String {
@@ -114,7 +112,10 @@ fn join(parts: &Map) -> Answer {
         out.push(':');
     }
     if opaque.is_empty() {
-        if !scheme.is_empty() && (!host.is_empty() || path.starts_with('/') && scheme == "file") || !host.is_empty() || !userinfo.is_empty() {
+        if !scheme.is_empty() && (!host.is_empty() || path.starts_with('/') && scheme == "file")
+            || !host.is_empty()
+            || !userinfo.is_empty()
+        {
             out.push_str("//");
             if !userinfo.is_empty() {
                 out.push_str(&userinfo);

@@ -6,7 +6,9 @@ use super::{Answer, Builtin, from_bytes, int, row, text};
 use crate::template::error::CallError;
 
 pub(crate) const TABLE: &[Builtin] = &[
-    row("initials", "s", |_, a| Ok(Value::from(text(a, 0).split_whitespace().filter_map(|w| w.chars().next()).collect::<String>()))),
+    row("initials", "s", |_, a| {
+        Ok(Value::from(text(a, 0).split_whitespace().filter_map(|w| w.chars().next()).collect::<String>()))
+    }),
     row("swapcase", "s", |_, a| Ok(Value::from(text(a, 0).chars().map(swap).collect::<String>()))),
     row("snakecase", "s", |_, a| Ok(Value::from(separated(text(a, 0), '_')))),
     row("kebabcase", "s", |_, a| Ok(Value::from(separated(text(a, 0), '-')))),
@@ -84,9 +86,8 @@ fn is_punctuation(c: char) -> bool {
 fn next_word(source: &str) -> (Word, &str, &str) {
     let mut chars = source.chars();
     let Some(first) = chars.next() else { return (Word::End, "", "") };
-    let run = |from: usize, test: &dyn Fn(char) -> bool| {
-        source[from..].find(|c| !test(c)).map_or(source.len(), |i| from + i)
-    };
+    let run =
+        |from: usize, test: &dyn Fn(char) -> bool| source[from..].find(|c| !test(c)).map_or(source.len(), |i| from + i);
     let small = |c: char| c.is_alphabetic() && !c.is_uppercase();
     let one = first.len_utf8();
     let (word, end) = if is_connector(first) {

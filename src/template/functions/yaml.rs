@@ -25,7 +25,9 @@ pub(crate) const TABLE: &[Builtin] = &[
         Ok(match decode(text(a, 0)) {
             Ok(list @ Value::List(_)) => list,
             Ok(Value::Null) => Value::list(Vec::new()),
-            Ok(other) => Value::list(vec![Value::from(format!("json: cannot unmarshal {} into a list", other.kind_name()))]),
+            Ok(other) => {
+                Value::list(vec![Value::from(format!("json: cannot unmarshal {} into a list", other.kind_name()))])
+            }
             Err(error) => Value::list(vec![Value::from(error.to_string())]),
         })
     }),
@@ -42,8 +44,8 @@ fn decode(source: &str) -> Result<Value, CallError> {
     if source.trim().is_empty() {
         return Ok(Value::Null);
     }
-    let json: Json =
-        serde_saphyr::from_str(source).map_err(|e| CallError::argument(format!("error converting YAML to JSON: {e}")))?;
+    let json: Json = serde_saphyr::from_str(source)
+        .map_err(|e| CallError::argument(format!("error converting YAML to JSON: {e}")))?;
     Ok(Value::from_json(&json, Numbers::Float))
 }
 
