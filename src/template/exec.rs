@@ -243,6 +243,7 @@ impl<'e> Exec<'e> {
         let mut ran = false;
         let mut turn = |exec: &mut Self, key: Value, item: Value| -> Run<bool> {
             ran = true;
+            exec.step()?;
             exec.bind_turn(&branch.pipe, key, &item)?;
             let flow = exec.deeper(|e| e.list(&item, &branch.body))?;
             exec.variables.truncate(mark);

@@ -44,6 +44,8 @@ struct Spec {
     sharp: bool,
     space: bool,
     zero: bool,
+    /// `%#v`: Go syntax (the flag changes meaning under `v`).
+    go: bool,
     width: Option<usize>,
     precision: Option<usize>,
 }
@@ -83,6 +85,10 @@ pub(crate) fn sprintf(format: &str, args: &[Value]) -> String {
         };
         rest = &rest[verb.len_utf8()..];
         spec.verb = verb;
+        if verb == 'v' {
+            spec.go = std::mem::take(&mut spec.sharp);
+            spec.plus = false;
+        }
         match args.get(next) {
             _ if verb == '%' => out.push('%'),
             _ if bad_index => out.push_str(&format!("%!{verb}(BADINDEX)")),
@@ -182,8 +188,10 @@ fn argument(out: &mut String, value: &Value, spec: &Spec) {
 }
 
 fn bad(out: &mut String, value: &Value, spec: &Spec) {
-    let shown = if value.is_nil() { "<nil>".to_owned() } else { format!("{}={}", value.type_name(), display(value)) };
-    out.push_str(&format!("%!{}({shown})", spec.verb));
+    out.push_str(&format!("%!{}({}=", spec.verb, value.type_name()));
+    // Go prints the value with the flags of the verb that did not fit.
+    write(out, value, &Spec { verb: 'v', ..spec.clone() }, MAX_DEPTH);
+    out.push(')');
 }
 
 fn write(out: &mut String, value: &Value, spec: &Spec, depth: usize) {
@@ -192,11 +200,7 @@ fn write(out: &mut String, value: &Value, spec: &Spec, depth: usize) {
         return;
     };
     match value {
-        Value::Undefined(_) | Value::Null => match spec.verb {
-            'v' if spec.sharp => out.push_str("interface {}(nil)"),
-            'v' => pad(out, "<nil>", spec),
-            verb => out.push_str(&format!("%!{verb}(<nil>)")),
-        },
+        Value::Undefined(_) | Value::Null => out.push_str(if spec.go { "interface {}(nil)" } else { "<nil>" }),
         Value::Bool(b) => match spec.verb {
             't' | 'v' => pad(out, if *b { "true" } else { "false" }, spec),
             _ => bad(out, value, spec),
@@ -206,7 +210,7 @@ fn write(out: &mut String, value: &Value, spec: &Spec, depth: usize) {
         Value::Float(f) => float(out, value, *f, spec),
         Value::String(s) => string(out, value, s, spec),
         Value::List(list) => {
-            let go = spec.verb == 'v' && spec.sharp;
+            let go = spec.go;
             let (open, close, between) = if go { ("{", "}", ", ") } else { ("[", "]", " ") };
             if go {
                 out.push_str(&value.type_name());
@@ -221,7 +225,7 @@ fn write(out: &mut String, value: &Value, spec: &Spec, depth: usize) {
             out.push_str(close);
         }
         Value::Map(map) => {
-            let go = spec.verb == 'v' && spec.sharp;
+            let go = spec.go;
             let (open, close, between) = if go { ("{", "}", ", ") } else { ("map[", "]", " ") };
             if go {
                 out.push_str(&value.type_name());
@@ -266,7 +270,7 @@ fn integer(out: &mut String, value: &Value, negative: bool, magnitude: u64, spec
             return pad(out, &text, &Spec { zero: false, ..spec.clone() });
         }
         'U' => {
-            let text = format!("U+{magnitude:04X}");
+            let text = format!("U+{:04X}", if negative { magnitude.wrapping_neg() } else { magnitude });
             return pad(out, &text, &Spec { zero: false, ..spec.clone() });
         }
         _ => return bad(out, value, spec),
@@ -294,7 +298,7 @@ fn integer(out: &mut String, value: &Value, negative: bool, magnitude: u64, spec
 }
 
 fn sign(negative: bool, spec: &Spec) -> &'static str {
-    match (negative, spec.plus && spec.verb != 'v' || spec.plus, spec.space) {
+    match (negative, spec.plus, spec.space) {
         (true, _, _) => "-",
         (_, true, _) => "+",
         (_, _, true) => " ",
@@ -315,10 +319,12 @@ fn float(out: &mut String, value: &Value, f: f64, spec: &Spec) {
             'e' => exponent(magnitude, spec.precision.unwrap_or(6)),
             'E' => exponent(magnitude, spec.precision.unwrap_or(6)).to_uppercase(),
             'f' | 'F' => format!("{magnitude:.*}", spec.precision.unwrap_or(6)),
+            'x' => hexadecimal(magnitude, spec.precision),
+            'X' => hexadecimal(magnitude, spec.precision).to_uppercase(),
             _ => return bad(out, value, spec),
         }
     };
-    if !matches!(spec.verb, 'v' | 'g' | 'G' | 'e' | 'E' | 'f' | 'F') {
+    if !matches!(spec.verb, 'v' | 'g' | 'G' | 'e' | 'E' | 'f' | 'F' | 'x' | 'X') {
         return bad(out, value, spec);
     }
     let negative = f.is_sign_negative() && !f.is_nan();
@@ -346,6 +352,41 @@ fn go_exponent(rust: &str) -> String {
     let Some((digits, exp)) = rust.split_once('e') else { return rust.to_owned() };
     let (sign, exp) = exp.strip_prefix('-').map_or(('+', exp), |e| ('-', e));
     format!("{digits}e{sign}{exp:0>2}")
+}
+
+/// `%x`: hexadecimal mantissa, decimal binary exponent.
+fn hexadecimal(f: f64, precision: Option<usize>) -> String {
+    let bits = f.to_bits();
+    let mut mantissa = bits & ((1 << 52) - 1);
+    let mut exponent = i64::try_from((bits >> 52) & 0x7ff).unwrap_or(0) - 1023;
+    match (exponent, mantissa) {
+        (-1023, 0) => exponent = 0,
+        (-1023, _) => {
+            // A subnormal is shifted until its leading bit stands where the implied one would.
+            let shift = mantissa.leading_zeros() - 11;
+            mantissa <<= shift;
+            exponent = -1022 - i64::from(shift);
+        }
+        _ => mantissa |= 1 << 52,
+    }
+    if let Some(digits) = precision.filter(|p| *p < 13) {
+        let drop = 52 - 4 * digits;
+        let half = 1u64 << (drop - 1);
+        let odd = (mantissa >> drop) & 1;
+        mantissa = (mantissa + half - 1 + odd) >> drop << drop;
+        if mantissa >> 53 != 0 {
+            mantissa >>= 1;
+            exponent += 1;
+        }
+    }
+    let all = format!("{:013x}", mantissa & ((1 << 52) - 1));
+    let digits = match precision {
+        Some(p) => format!("{all:0<p$}")[..p].to_owned(),
+        None => all.trim_end_matches('0').to_owned(),
+    };
+    let dot = if digits.is_empty() { "" } else { "." };
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("0x{}{dot}{digits}p{sign}{:02}", mantissa >> 52, exponent.unsigned_abs())
 }
 
 /// `%g`: shortest digits when no precision is given.
@@ -378,7 +419,7 @@ fn string(out: &mut String, value: &Value, text: &str, spec: &Spec) {
         None => text.to_owned(),
     };
     match spec.verb {
-        'v' if spec.sharp => pad(out, &quote(text), spec),
+        'v' if spec.go => pad(out, &quote(text), spec),
         'v' | 's' => pad(out, &cut(), spec),
         'q' if spec.sharp && !text.contains('`') && !text.contains(char::is_control) => {
             pad(out, &format!("`{}`", cut()), spec);

@@ -320,6 +320,10 @@ impl Parser<'_> {
                 }
                 self.next += 1;
                 self.skip_space();
+                // Go lets a pipe end the pipeline.
+                if self.peek() == closer {
+                    continue;
+                }
             }
             let command = self.command(context)?;
             self.check_stage(&command, pipe.commands.len())?;

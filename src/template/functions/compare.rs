@@ -39,8 +39,11 @@ pub(crate) const TABLE: &[Builtin] = &[
     }),
 ];
 
+/// What the escaping functions escape: the printed arguments, nil as a template prints it.
 fn joined(args: &[Value]) -> String {
-    format::sprint(args)
+    let shown: Vec<Value> =
+        args.iter().map(|a| if a.is_nil() { Value::string(format::NO_VALUE) } else { a.clone() }).collect();
+    format::sprint(&shown)
 }
 
 /// Go's basic kinds: values of different ones cannot be compared.

@@ -35,7 +35,10 @@ pub(crate) const TABLE: &[Builtin] = &[
     row("merge", "mm*", |_, a| merge_all(a, Conflict::KeepLeft)),
     row("mergeOverwrite", "mm*", |_, a| merge_all(a, Conflict::TakeRight)),
     row("dig", "a*", |_, a| dig(a)),
-    row("deepCopy", "a", |_, a| copy(&any(a, 0), MAX_DEPTH)),
+    row("deepCopy", "a", |_, a| match any(a, 0) {
+        Value::Null => Err(CallError::argument("nil cannot be copied")),
+        value => copy(&value, MAX_DEPTH),
+    }),
 ];
 
 fn dict(args: &[Value]) -> Value {

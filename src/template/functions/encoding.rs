@@ -29,7 +29,7 @@ fn base64_decode(source: &str) -> Value {
         Err(error) => {
             let at = match error {
                 base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-                _ => clean.len(),
+                _ => clean.len() / 4 * 4,
             };
             Value::from(format!("illegal base64 data at input byte {at}"))
         }

@@ -45,7 +45,10 @@ pub(crate) const TABLE: &[Builtin] = &[
     row("slice", "aa*", |_, a| slice(a)),
     row("chunk", "ia", |_, a| chunk(a)),
     row("sortAlpha", "a", |_, a| {
-        let mut sorted = strings(&any(a, 0));
+        let mut sorted = match any(a, 0) {
+            Value::Null => vec!["<nil>".to_owned()],
+            value => strings(&value),
+        };
         sorted.sort_unstable();
         Ok(Value::strings(sorted))
     }),

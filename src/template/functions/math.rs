@@ -26,15 +26,15 @@ pub(crate) const TABLE: &[Builtin] = &[
     row("min", "aa*", |_, a| Ok(Value::Int64(a.iter().map(to_int).min().unwrap_or(0)))),
     row("maxf", "aa*", |_, a| Ok(Value::Float(a.iter().map(to_float).fold(f64::NEG_INFINITY, f64::max)))),
     row("minf", "aa*", |_, a| Ok(Value::Float(a.iter().map(to_float).fold(f64::INFINITY, f64::min)))),
-    row("addf", "a*", |_, a| Ok(Value::Float(a.iter().map(to_float).fold(0.0, |x, y| tidy(x + y))))),
-    row("add1f", "a", |_, a| Ok(Value::Float(tidy(to_float(&any(a, 0)) + 1.0)))),
+    row("addf", "a*", |_, a| Ok(Value::Float(a.iter().map(to_float).fold(0.0, |x, y| shorter(x + y))))),
+    row("add1f", "a", |_, a| Ok(Value::Float(shorter(to_float(&any(a, 0)) + 1.0)))),
     row("subf", "aa*", |_, a| Ok(fold(a, |x, y| x - y))),
     row("mulf", "aa*", |_, a| Ok(fold(a, |x, y| x * y))),
     row("divf", "aa*", |_, a| {
         if a[1..].iter().any(|v| to_float(v) == 0.0) {
             return Err(CallError::argument("decimal division by 0"));
         }
-        Ok(fold(a, |x, y| x / y))
+        Ok(fold(a, |x, y| sixteen(x / y)))
     }),
     row("floor", "a", |_, a| Ok(Value::Float(to_float(&any(a, 0)).floor()))),
     row("ceil", "a", |_, a| Ok(Value::Float(to_float(&any(a, 0)).ceil()))),
@@ -52,7 +52,7 @@ pub(crate) fn to_int(value: &Value) -> i64 {
     match value {
         Value::Int(i) | Value::Int64(i) => *i,
         Value::Uint(u) => *u as i64,
-        Value::Float(f) => *f as i64,
+        Value::Float(f) => whole(*f),
         Value::Bool(b) => i64::from(*b),
         Value::String(s) => {
             let whole = match s.split_once('.') {
@@ -77,6 +77,12 @@ pub(crate) fn to_float(value: &Value) -> f64 {
     }
 }
 
+/// Go's conversion on amd64: what does not fit becomes the smallest integer.
+fn whole(f: f64) -> i64 {
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    if (-BEYOND..BEYOND).contains(&f) { f as i64 } else { i64::MIN }
+}
+
 fn octal(text: &str) -> i64 {
     literal::integer(text, 8).and_then(|i| i64::try_from(i).ok()).unwrap_or(0)
 }
@@ -91,14 +97,19 @@ fn fold(args: &[Value], operation: fn(f64, f64) -> f64) -> Value {
     if args.len() < 2 {
         return Value::Float(first);
     }
-    Value::Float(args[1..].iter().map(to_float).fold(first, |x, y| match operation(x, y) {
-        exact if exact.fract() == 0.0 && exact.abs() < 9e15 => exact,
-        long => shorter(long),
-    }))
+    Value::Float(args[1..].iter().map(to_float).fold(first, |x, y| shorter(operation(x, y))))
+}
+
+/// Decimal division keeps sixteen places.
+fn sixteen(f: f64) -> f64 {
+    format!("{f:.16}").parse().unwrap_or(f)
 }
 
 /// The value with the fewest digits within the error of one operation.
 fn shorter(f: f64) -> f64 {
+    if f == 0.0 {
+        return 0.0;
+    }
     let tidied = tidy(f);
     if format!("{tidied:e}").len() + 2 < format!("{f:e}").len() { tidied } else { f }
 }

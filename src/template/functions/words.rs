@@ -36,7 +36,11 @@ fn pascal(source: &str) -> String {
     let (lead, rest) = source.split_at(start);
     let mut out = lead.to_owned();
     let mut chars = rest.chars();
-    let Some(first) = chars.next() else { return out };
+    let Some(first) = chars.next() else {
+        // The original repeats the last connector of a text of nothing else.
+        out.extend(lead.chars().next_back());
+        return out;
+    };
     let mut lowering = first.is_uppercase();
     let mut held = upper(first);
     for c in chars {

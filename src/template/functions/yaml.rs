@@ -88,11 +88,14 @@ fn put(out: &mut String, json: &Json, indent: usize, lists: Lists) {
                 nested(out, item, indent, lists);
             }
         }
-        other => {
-            out.push_str(&scalar(other, indent));
-            out.push('\n');
-        }
+        other => line(out, other, indent),
     }
+}
+
+fn line(out: &mut String, json: &Json, indent: usize) {
+    let column = out.rfind('\n').map_or(out.as_str(), |i| &out[i + 1..]).chars().count();
+    out.push_str(&scalar(json, column, indent));
+    out.push('\n');
 }
 
 /// A value after `key:`.
@@ -111,8 +114,7 @@ fn nested(out: &mut String, item: &Json, indent: usize, lists: Lists) {
         }
         other => {
             out.push(' ');
-            out.push_str(&scalar(other, indent + 2));
-            out.push('\n');
+            line(out, other, indent + 2);
         }
     }
 }
@@ -146,21 +148,19 @@ fn natural(a: &str, b: &str) -> std::cmp::Ordering {
             (run.len(), run.parse().unwrap_or(0))
         };
         let ((nx, vx), (ny, vy)) = (number(&left[i..]), number(&right[i..]));
-        if nx > 0 && ny > 0 {
-            return vx.cmp(&vy).then(nx.cmp(&ny)).then(x.cmp(&y));
-        }
-        return x.cmp(&y);
+        return vx.cmp(&vy).then(nx.cmp(&ny)).then(x.cmp(&y));
     }
     left.len().cmp(&right.len())
 }
 
-fn scalar(json: &Json, indent: usize) -> String {
+fn scalar(json: &Json, column: usize, indent: usize) -> String {
     match json {
         Json::Null => "null".to_owned(),
         Json::Bool(b) => b.to_string(),
+        Json::Number(n) if n.as_f64() == Some(0.0) => "0".to_owned(),
         Json::Number(n) if n.is_f64() => format::display(&Value::Float(n.as_f64().unwrap_or(f64::NAN))),
         Json::Number(n) => n.to_string(),
-        Json::String(s) => scalar_text(s, indent, Place::Value),
+        Json::String(s) => scalar_text(s, indent, Place::Value { column }),
         Json::Array(_) => "[]".to_owned(),
         Json::Object(_) => "{}".to_owned(),
     }
@@ -169,18 +169,26 @@ fn scalar(json: &Json, indent: usize) -> String {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Key,
-    Value,
+    /// After this many characters of the line.
+    Value {
+        column: usize,
+    },
 }
 
 fn scalar_text(text: &str, indent: usize, place: Place) -> String {
     let special = text.chars().any(|c| c != '\n' && !printable(c));
     if resolves(text) || special || place == Place::Key && text.contains('\n') {
-        return double_quoted(text);
+        return folded(text, '"', indent, place);
     }
     if text.contains('\n') {
-        return if text.contains(" \n") || text.ends_with(' ') { double_quoted(text) } else { block(text, indent) };
+        return if text.contains(" \n") || text.ends_with(' ') {
+            folded(text, '"', indent, place)
+        } else {
+            block(text, indent)
+        };
     }
-    if plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
+    let quote = if plain(text) { ' ' } else { '\'' };
+    folded(text, quote, indent, place)
 }
 
 fn printable(c: char) -> bool {
@@ -233,8 +241,8 @@ fn plain(text: &str) -> bool {
 fn resolves(text: &str) -> bool {
     const WORDS: &[&str] = &[
         "", "~", "null", "Null", "NULL", "y", "Y", "yes", "Yes", "YES", "n", "N", "no", "No", "NO", "true", "True",
-        "TRUE", "false", "False", "FALSE", "on", "On", "ON", "off", "Off", "OFF", "<<", ".inf", ".Inf", ".INF",
-        "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN",
+        "TRUE", "false", "False", "FALSE", "on", "On", "ON", "off", "Off", "OFF", ".inf", ".Inf", ".INF", "+.inf",
+        "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN",
     ];
     if WORDS.contains(&text) {
         return true;
@@ -277,27 +285,67 @@ fn is_time(text: &str) -> bool {
         .any(|layout| super::dates::parse(layout, text).is_ok())
 }
 
-fn double_quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\0' => out.push_str("\\0"),
-            '\x07' => out.push_str("\\a"),
-            '\x08' => out.push_str("\\b"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\x0b' => out.push_str("\\v"),
-            '\x0c' => out.push_str("\\f"),
-            '\r' => out.push_str("\\r"),
-            '\x1b' => out.push_str("\\e"),
-            '\u{85}' => out.push_str("\\N"),
-            '\u{feff}' => out.push_str("\\uFEFF"),
-            c if !printable(c) => out.push_str(&format!("\\x{:02X}", c as u32)),
-            c => out.push(c),
-        }
+/// The text in the given quotes (a space means none), broken at spaces past column 80 as libyaml does.
+fn folded(text: &str, quote: char, indent: usize, place: Place) -> String {
+    const WIDTH: usize = 80;
+    let mut out = String::new();
+    let mut column = match place {
+        Place::Key => 0,
+        Place::Value { column } => column,
+    };
+    if quote != ' ' {
+        out.push(quote);
+        column += 1;
     }
-    out.push('"');
+    let mut spaces = false;
+    let mut chars = text.chars().peekable();
+    let mut first = true;
+    while let Some(c) = chars.next() {
+        let next = chars.peek().copied();
+        let inside = quote == ' ' || (!first && next.is_some());
+        let breakable = place != Place::Key && c == ' ' && !spaces && column > WIDTH && inside;
+        first = false;
+        if breakable && (quote == '"' || next != Some(' ')) {
+            out.push('\n');
+            margin(&mut out, indent);
+            column = indent;
+            if quote == '"' && next == Some(' ') {
+                out.push('\\');
+                column += 1;
+            }
+        } else {
+            let before = out.len();
+            match quote {
+                '"' => escaped(&mut out, c),
+                '\'' if c == '\'' => out.push_str("''"),
+                _ => out.push(c),
+            }
+            column += out[before..].chars().count();
+        }
+        spaces = c == ' ';
+    }
+    if quote != ' ' {
+        out.push(quote);
+    }
     out
+}
+
+fn escaped(out: &mut String, c: char) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\0' => out.push_str("\\0"),
+        '\x07' => out.push_str("\\a"),
+        '\x08' => out.push_str("\\b"),
+        '\t' => out.push_str("\\t"),
+        '\n' => out.push_str("\\n"),
+        '\x0b' => out.push_str("\\v"),
+        '\x0c' => out.push_str("\\f"),
+        '\r' => out.push_str("\\r"),
+        '\x1b' => out.push_str("\\e"),
+        '\u{85}' => out.push_str("\\N"),
+        '\u{feff}' => out.push_str("\\uFEFF"),
+        c if !printable(c) => out.push_str(&format!("\\x{:02X}", c as u32)),
+        c => out.push(c),
+    }
 }
