@@ -3,5 +3,9 @@
 //! The rooms and who may look at whom are in ARCHITECTURE.md; `tests/tidy.rs` holds the table.
 
 pub mod cli;
+pub mod cluster;
+pub mod execute;
+pub mod plan;
 pub mod report;
 pub mod template;
+pub mod transport;
