@@ -7,5 +7,6 @@ pub mod cluster;
 pub mod execute;
 pub mod plan;
 pub mod report;
+pub mod rootfs;
 pub mod template;
 pub mod transport;

@@ -5,13 +5,12 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use content::ContentError;
 use oci::{Compression, Platform};
 use serde_json::json;
 
 use super::error::CommandError;
+use super::image_layers::image_layers;
 use super::locate::{self, Located};
-use super::summary::summarise;
 use super::tree::{self, LayerName, Tree};
 use super::whole_file::WholeFile;
 use super::world::World;
@@ -74,15 +73,7 @@ impl Diff {
 
     fn layers(&self, found: &Located<'_>, name: &str) -> Result<Vec<LayerName>, CommandError> {
         let wanted = self.platform.clone().unwrap_or_else(Platform::host);
-        let image = summarise(found.source, &found.root, &wanted)?.image;
-        let parts = image.as_ref().and_then(|image| Some((image.manifest.value(), image.config.as_ref()?.value())));
-        let (manifest, config) = parts.ok_or_else(|| CommandError::NotAnImage(name.to_owned()))?;
-        let (layers, diff_ids) = (&manifest.layers, &config.rootfs.diff_ids);
-        if layers.len() != diff_ids.len() {
-            let reason = format!("the manifest has {} layers, the configuration {}", layers.len(), diff_ids.len());
-            return Err(ContentError::Format { place: found.source.place(), format: "image", reason }.into());
-        }
-        Ok(layers.iter().cloned().zip(diff_ids.iter().copied()).collect())
+        Ok(image_layers(found.source, &found.root, &wanted, name)?.layers)
     }
 
     fn tell(&self, world: &mut World<'_>, difference: &Difference) -> Result<(), CommandError> {

@@ -8,13 +8,15 @@
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
 
 use content::ContentError;
 use content::tar::TarError;
 use oci::{PlatformError, ReferenceError};
 use registry_client::RegistryError;
 
+use crate::cluster::ClusterError;
+use crate::execute::ExecuteError;
+use crate::rootfs::RootfsError;
 use crate::template::TemplateError;
 
 /// Why a command failed.
@@ -32,6 +34,14 @@ pub(crate) enum CommandError {
     Name(#[from] ReferenceError),
     #[error(transparent)]
     Platform(#[from] PlatformError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    #[error("cannot listen for interrupts: {0}")]
+    Interrupts(#[from] ctrlc::Error),
     #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),
     #[error("cannot {doing}: {source}")]
@@ -60,8 +70,6 @@ pub(crate) enum CommandError {
     Json(#[from] serde_json::Error),
     #[error("clusters of several hosts are not supported yet (`{0}`)")]
     HostsNotSupported(&'static str),
-    #[error("`{path}` exists and is not empty", path = .0.display())]
-    NotEmpty(PathBuf),
 }
 
 impl CommandError {
@@ -74,6 +82,7 @@ impl CommandError {
     /// 0 for a reader that went away, 2 for a wrong command line, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
+            Self::Execute(error) => error.exit_code(),
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::UnknownFilter { .. }
             | Self::FilterValue { .. }
@@ -94,6 +103,9 @@ impl CommandError {
             Self::Content(error) => error.help(),
             Self::Registry(error) => error.help(),
             Self::Template(error) => error.help(),
+            Self::Cluster(error) => error.help(),
+            Self::Execute(error) => error.help(),
+            Self::Rootfs(error) => error.help(),
             Self::NoHome => Some("name a directory with `--root`".to_owned()),
             Self::UnknownFilter { similar: Some(key), .. } => Some(format!("did you mean `{key}`?")),
             Self::UnknownFilter { similar: None, .. } => Some(format!("there are {}", super::filter::KEYS.join(", "))),
@@ -107,7 +119,6 @@ impl CommandError {
                 "`sealos run IMAGE` unpacks images and runs their commands on this machine; leave the flag out"
                     .to_owned(),
             ),
-            Self::NotEmpty(_) => Some("choose another directory, or remove it first".to_owned()),
             _ => None,
         }
     }
@@ -168,8 +179,8 @@ mod tests {
             ),
             (remote, "error: registry hub.example: permission denied\nhelp: log in\n"),
             (
-                CommandError::Several(vec![CommandError::NotEmpty("/x".into()), missing(&[])]),
-                "error: `/x` exists and is not empty\nhelp: choose another directory, or remove it first\nerror: the store has no image `a`\nhelp: `sealos images` lists what is there; `sealos pull` or `sealos load` adds to it\n",
+                CommandError::Several(vec![CommandError::StdinIsTerminal, missing(&[])]),
+                "error: there is no archive: stdin is a terminal\nhelp: name a file with `-i FILE`, or pipe one in\nerror: the store has no image `a`\nhelp: `sealos images` lists what is there; `sealos pull` or `sealos load` adds to it\n",
             ),
         ] {
             assert_eq!(error.to_text(), want, "{error:?}");

@@ -11,11 +11,14 @@
 
 mod build;
 mod completion;
+mod create;
 mod diff;
 mod error;
+mod execution;
 mod filter;
 mod go_bool;
 mod history;
+mod image_layers;
 mod images;
 mod inspect;
 mod load;
@@ -110,6 +113,7 @@ struct Ignored {
 enum Verb {
     Build(Box<build::Build>),
     Completion(completion::Completion),
+    Create(create::Create),
     Diff(diff::Diff),
     History(history::History),
     Images(images::Images),
@@ -129,6 +133,7 @@ impl Verb {
         match self {
             Self::Build(verb) => verb.run(world),
             Self::Completion(verb) => verb.run(world),
+            Self::Create(verb) => verb.run(world),
             Self::Diff(verb) => verb.run(world),
             Self::History(verb) => verb.run(world),
             Self::Images(verb) => verb.run(world),

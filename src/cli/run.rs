@@ -1,10 +1,20 @@
 //! `sealos run IMAGE…`
 
+use std::path::Path;
+
 use clap::Args;
-use oci::Platform;
+use content::archive;
+use oci::{Descriptor, Platform, Reference};
 
 use super::error::CommandError;
-use super::world::World;
+use super::execution::{Renderer, Showing, StoreFiles};
+use super::image_layers::{ImageLayers, image_layers};
+use super::world::{Silence, World};
+use crate::cluster::{ClusterName, Layout};
+use crate::execute::{self, Repeat};
+use crate::plan::{Desired, Mount, Override, Subject};
+use crate::report::{Event, Watch};
+use crate::transport::{Interrupt, Local};
 
 /// Unpack images and run their commands on this machine
 ///
@@ -24,16 +34,16 @@ pub(crate) struct Run {
     pub(crate) images: Vec<String>,
     /// An environment variable for templates and commands; may be given several times
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = variable)]
-    pub(crate) env: Vec<(String, String)>,
-    /// A command instead of the image's own; may be given several times
+    pub(crate) env: Vec<String>,
+    /// A command instead of the first image's CMD; may be given several times
     #[arg(long, value_name = "COMMAND")]
     pub(crate) cmd: Vec<String>,
     /// Run again what has run already
     #[arg(short = 'F', long)]
     pub(crate) force: bool,
     /// The name of the cluster that this belongs to
-    #[arg(short, long, default_value = "default", value_name = "NAME", value_parser = cluster_name)]
-    pub(crate) cluster: String,
+    #[arg(short, long, default_value = "default", value_name = "NAME")]
+    pub(crate) cluster: ClusterName,
     /// Of an index, the image for this platform
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<Platform>,
@@ -73,23 +83,100 @@ impl Hosts {
 }
 
 /// `NAME=VALUE`; commas belong to the value.
-fn variable(text: &str) -> Result<(String, String), String> {
+pub(crate) fn variable(text: &str) -> Result<String, String> {
     match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some((name, _)) if !name.is_empty() => Ok(text.to_owned()),
         _ => Err("expected NAME=VALUE".to_owned()),
     }
 }
 
-/// A cluster's name becomes a directory's.
-pub(crate) fn cluster_name(text: &str) -> Result<String, String> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    if text.is_empty() || text.starts_with('.') || text.len() > 63 || !text.bytes().all(fits) {
-        return Err("expected letters, digits, `-`, `_` and `.`, at most 63, and no `.` in front".to_owned());
-    }
-    Ok(text.to_owned())
-}
+/// An image to run: its name as shown, and its root.
+type Wanted = (String, Descriptor);
+
 impl Run {
-    pub(crate) fn run(self, _: &mut World<'_>) -> Result<(), CommandError> {
-        self.hosts.refuse()
+    pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
+        self.hosts.refuse()?;
+        let uid = rustix::process::getuid().as_raw();
+        let layout = Layout::choose(uid, |name| std::env::var_os(name))?;
+        let wanted = self.wanted(world)?;
+        let disk = world.disk()?;
+        let platform = self.platform.clone().unwrap_or_else(Platform::host);
+        let mut desired = Desired { cluster: self.cluster.clone(), mounts: Vec::new() };
+        let mut files = StoreFiles::new(&disk);
+        for (number, (name, root)) in wanted.iter().enumerate() {
+            let image = image_layers(&disk, root, &platform, name)?;
+            let subject = Subject { name, digest: image.manifest.digest, config: &image.config.config };
+            // As the Go sealos has it: `--cmd` is about the first image.
+            let cmd = (number == 0 && !self.cmd.is_empty()).then(|| self.cmd.clone());
+            let overrides = Override { spec_env: Vec::new(), env: self.env.clone(), cmd };
+            desired.mounts.push(Mount::new(&layout, &self.cluster, &subject, &overrides)?);
+            let ImageLayers { manifest, layers, .. } = image;
+            files.add(manifest.digest, layers);
+        }
+        let repeat = if self.force { Repeat::Force } else { Repeat::Continue };
+        let preview = execute::preview(&desired, &layout, repeat)?;
+        if self.dry_run {
+            return write!(world.out, "{preview}").map_err(CommandError::Output);
+        }
+        let reporter = world.reporter(Silence::Unasked);
+        let interrupt = Interrupt::default();
+        let wish = interrupt.clone();
+        ctrlc::set_handler(move || wish.wish())?;
+        let observer = Showing::new(&*reporter, &mut *world.out, &preview);
+        let place = execute::World {
+            transport: &Local::new(std::env::vars_os(), interrupt.clone()),
+            files: &files,
+            render: &Renderer,
+            observer: &observer,
+            interrupt: &interrupt,
+        };
+        let done = execute::run(&desired, &layout, repeat, &place);
+        reporter.finish();
+        if done?.is_empty() {
+            reporter.event(&Event::Task("nothing is left to do; --force does it again".to_owned()));
+        }
+        Ok(())
     }
+
+    /// The images that the arguments mean; archives are loaded and directories are built on the way.
+    fn wanted(&self, world: &mut World<'_>) -> Result<Vec<Wanted>, CommandError> {
+        let mut wanted = Vec::new();
+        for argument in &self.images {
+            match kind_of(argument) {
+                Kind::Archive => {
+                    let disk = world.disk()?;
+                    let reporter = world.reporter(Silence::Unasked);
+                    let loaded = archive::load(Path::new(argument), &disk, &Watch(&*reporter));
+                    reporter.finish();
+                    wanted
+                        .extend(loaded?.into_iter().map(|image| (shown(image.name.as_ref(), &image.root), image.root)));
+                }
+                Kind::Image => {
+                    let record = world.disk()?.find(argument)?;
+                    wanted.push((shown(record.name.as_ref(), &record.root), record.root));
+                }
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+enum Kind {
+    Image,
+    Archive,
+}
+
+/// What an argument is: a path that exists and looks like one (or that ends as archives do) is an archive or a layout.
+fn kind_of(argument: &str) -> Kind {
+    let path = Path::new(argument);
+    let archive = [".tar", ".gz", ".tgz", ".zst"].iter().any(|ending| argument.ends_with(ending));
+    if path.is_file() && (archive || argument.contains('/')) || path.join("oci-layout").is_file() {
+        Kind::Archive
+    } else {
+        Kind::Image
+    }
+}
+
+fn shown(name: Option<&Reference>, root: &Descriptor) -> String {
+    name.map_or_else(|| root.digest.to_string(), Reference::familiar)
 }

@@ -30,6 +30,7 @@ use crate::transport::{Interrupt, Transport};
 pub use error::ExecuteError;
 pub use event::{Observer, RunEvent, Silent};
 pub use journal::{Entry, Journal, State};
+pub use templates::render as render_templates;
 
 /// Why a neighbour of this room failed.
 pub type Cause = Box<dyn Error + Send + Sync>;

@@ -17,7 +17,10 @@ const PLACES: [&str; 3] = ["etc", "scripts", "manifests"];
 const LIMIT: u64 = 16 << 20;
 
 /// Renders all templates below `directory`, in the order of their names.
-pub(super) fn render(
+///
+/// # Errors
+/// When one cannot be read, rendered or written, or two give one file.
+pub fn render(
     image: &str,
     directory: &Path,
     data: &BTreeMap<String, String>,

@@ -1,0 +1,121 @@
+//! What running images needs of other rooms: files from the store, templates, and someone who shows what happens.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use content::Disk;
+use oci::{Descriptor, DiffId, Digest};
+
+use crate::execute::{Cause, Dialect, Files, Observer, Render, RunEvent};
+use crate::plan::{Plan, PlannedStep};
+use crate::report::{Event, OutputStream, Reporter, Step, StepState};
+use crate::rootfs::{self, Ownership, UnpackOptions};
+use crate::template::{Engine, Mode, Template, Value, handlebars};
+use crate::transport::Stream;
+
+/// The files of images in the store.
+pub(crate) struct StoreFiles<'a> {
+    disk: &'a Disk,
+    layers: BTreeMap<Digest, Vec<(Descriptor, DiffId)>>,
+}
+
+impl<'a> StoreFiles<'a> {
+    pub(crate) fn new(disk: &'a Disk) -> Self {
+        Self { disk, layers: BTreeMap::new() }
+    }
+
+    /// Makes an image known by its manifest.
+    pub(crate) fn add(&mut self, manifest: Digest, layers: Vec<(Descriptor, DiffId)>) {
+        self.layers.insert(manifest, layers);
+    }
+}
+
+impl Files for StoreFiles<'_> {
+    fn unpack(&self, image: &Digest, into: &Path) -> Result<(), Cause> {
+        let missing =
+            || content::ContentError::MissingBlob { place: content::Source::place(self.disk), digest: *image };
+        let layers = self.layers.get(image).ok_or_else(missing)?;
+        rootfs::unpack(self.disk, layers, into, &unpack_options())?;
+        Ok(())
+    }
+}
+
+/// Root gives files to whom the image says; others cannot.
+pub(crate) fn unpack_options() -> UnpackOptions {
+    let ownership = match rustix::process::geteuid().is_root() {
+        true => Ownership::Preserve,
+        false => Ownership::Caller,
+    };
+    UnpackOptions { ownership, ..UnpackOptions::default() }
+}
+
+/// Renders with the engines of the template room; what is missing is an error.
+pub(crate) struct Renderer;
+
+impl Render for Renderer {
+    fn render(
+        &self,
+        dialect: Dialect,
+        name: &str,
+        text: &str,
+        data: &BTreeMap<String, String>,
+    ) -> Result<String, Cause> {
+        let data = Value::from_json(&serde_json::to_value(data)?, crate::template::Numbers::Typed);
+        Ok(match dialect {
+            Dialect::Go => Engine::new(Mode::Strict).render(&Template::parse(name, text)?, &data)?,
+            Dialect::Handlebars => handlebars::render(name, text, &data)?,
+        })
+    }
+}
+
+/// Shows what happens: what commands write to stdout is the result, all else goes to the reporter.
+pub(crate) struct Showing<'a> {
+    reporter: &'a dyn Reporter,
+    out: RefCell<&'a mut dyn Write>,
+    /// How many steps each mount has.
+    totals: BTreeMap<String, usize>,
+}
+
+impl<'a> Showing<'a> {
+    pub(crate) fn new(reporter: &'a dyn Reporter, out: &'a mut dyn Write, plan: &Plan) -> Self {
+        let mut totals = BTreeMap::new();
+        for step in plan.steps.iter().chain(&plan.skipped) {
+            let total: &mut usize = totals.entry(step.mount.clone()).or_default();
+            *total = (*total).max(step.ordinal + 1);
+        }
+        Self { reporter, out: RefCell::new(out), totals }
+    }
+
+    fn step(&self, step: &PlannedStep, state: StepState) {
+        let total = self.totals.get(&step.mount).copied().unwrap_or(step.ordinal + 1);
+        self.reporter.event(&Event::Step(Step { number: step.ordinal + 1, total, text: step.step.to_string(), state }));
+    }
+}
+
+impl Observer for Showing<'_> {
+    fn event(&self, event: &RunEvent<'_>) {
+        match event {
+            RunEvent::Image { image, directory, .. } => {
+                self.reporter.event(&Event::Task(format!("run {image} in {}", directory.display())));
+            }
+            RunEvent::Skipped { step } => self.step(step, StepState::Cached),
+            RunEvent::Started { step } => self.step(step, StepState::Started),
+            RunEvent::Finished { step, elapsed } => {
+                let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+                self.step(step, StepState::Finished { milliseconds });
+            }
+            RunEvent::Failed { step, .. } => self.step(step, StepState::Failed),
+            RunEvent::Output { stream: Stream::Stdout, line, .. } => {
+                // A reader that went away does not end an installation.
+                let mut out = self.out.borrow_mut();
+                out.write_all(line).and_then(|()| out.flush()).unwrap_or_default();
+            }
+            RunEvent::Output { stream: Stream::Stderr, line, .. } => {
+                let line = String::from_utf8_lossy(line).trim_end_matches('\n').to_owned();
+                self.reporter.event(&Event::Output { host: None, stream: OutputStream::Stderr, line });
+            }
+        }
+    }
+}
