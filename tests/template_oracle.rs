@@ -1,6 +1,8 @@
 //! Our template engine beside Go's text/template with Sprig: the same cases through both, outputs byte for byte,
 //! errors as errors. Needs `go`; without it the test fails, because then nothing was compared.
 
+#![allow(clippy::expect_used, reason = "a test's helpers fail the test by panicking")]
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

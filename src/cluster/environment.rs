@@ -15,12 +15,13 @@ const RESERVED: &str = "SEALOS_SYS";
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// What an image's ENV says, without `PATH`: that one is for a container, and the commands run on a host. A line
-    /// without `=` has no value and is left out, as container engines do; later lines win.
+    /// What an image's ENV says, without `PATH`: that one is for a container, and the commands run on a host. Later
+    /// lines win. A line that no process can be given (without `=`, without a name) is left out, as container engines
+    /// do.
     pub fn of_image(lines: &[String]) -> Self {
         let pairs = lines.iter().filter_map(|line| line.split_once('='));
-        let pairs = pairs.filter(|(name, _)| *name != "PATH" && check(name, "").is_ok());
-        Self(pairs.map(|(name, value)| (name.to_owned(), value.replace('\0', ""))).collect())
+        let pairs = pairs.filter(|(name, value)| *name != "PATH" && check(name, value).is_ok());
+        Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     /// Puts the variables of a user (`NAME=VALUE`, one each; commas and quotes belong to the value) over these.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::execute::Cause;
+use crate::template::TemplateError;
 use crate::transport::{Status, TransportError};
 
 /// Why a run ended before its end. The text names the image where there is one.
@@ -71,8 +72,18 @@ pub enum ExecuteError {
         image: String,
         /// The template, by its path in the image.
         file: String,
-        /// Why.
-        source: Cause,
+        /// Why, with the place.
+        source: TemplateError,
+    },
+    /// A template is not text.
+    #[error("the template `{file}` of `{image}` is not UTF-8 text")]
+    TemplateNotText {
+        /// The image.
+        image: String,
+        /// The file, by its path in the image.
+        file: String,
+        /// Where not.
+        source: std::str::Utf8Error,
     },
     /// A template that is too much text to be one.
     #[error("the template `{file}` of `{image}` is larger than {limit} bytes")]
@@ -145,6 +156,7 @@ impl ExecuteError {
                 Some(format!("{again} with command {index}; with `--force` it starts over"))
             }
             Self::Command { source, .. } => source.help().or_else(|| Some(format!("{again} there"))),
+            Self::Render { source, .. } => source.help(),
             Self::Interrupted { .. } => Some(format!("{again} there; with `--force` it starts over")),
             Self::Locked { .. } => Some("wait until it has ended, then run it again".to_owned()),
             Self::Journal { path, .. } => Some(format!(

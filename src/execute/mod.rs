@@ -8,7 +8,7 @@
 //! runs never work on one cluster at once; no value of the environment is written down. Killed at any moment, the
 //! same run again continues at the first step that has no record of its end.
 //!
-//! What it does not do: read images or render templates ([`Files`] and [`Render`] do), show anything ([`Observer`]).
+//! What it does not do: read images ([`Files`] does), show anything ([`Observer`] does).
 
 mod error;
 mod event;
@@ -17,7 +17,6 @@ mod journal;
 mod steps;
 mod templates;
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
@@ -25,6 +24,7 @@ use oci::Digest;
 
 use crate::cluster::{ClusterName, Layout};
 use crate::plan::{Desired, Observed, Plan, plan};
+use crate::template::Engine;
 use crate::transport::{Interrupt, Transport};
 
 pub use error::ExecuteError;
@@ -44,38 +44,14 @@ pub trait Files {
     fn unpack(&self, image: &Digest, into: &Path) -> Result<(), Cause>;
 }
 
-/// The language of a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// Go's `text/template`, in `*.tmpl`.
-    Go,
-    /// Handlebars, in `*.hbs`.
-    Handlebars,
-}
-
-/// Renders templates.
-pub trait Render {
-    /// Renders one text; `name` is the file's path in the image.
-    ///
-    /// # Errors
-    /// When the text or what it asks for is not there; the error names file and line.
-    fn render(
-        &self,
-        dialect: Dialect,
-        name: &str,
-        text: &str,
-        data: &BTreeMap<String, String>,
-    ) -> Result<String, Cause>;
-}
-
 /// What carrying out needs from others.
 pub struct World<'a> {
     /// The host that commands run on.
     pub transport: &'a dyn Transport,
     /// Where files come from.
     pub files: &'a dyn Files,
-    /// Who renders.
-    pub render: &'a dyn Render,
+    /// Renders templates; the environment's `env` is added to its functions.
+    pub engine: &'a Engine,
     /// Who is told.
     pub observer: &'a dyn Observer,
     /// The wish to stop, also between commands.

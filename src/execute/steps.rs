@@ -53,10 +53,7 @@ fn effect(step: &PlannedStep, mount: &Mount, world: &World<'_>) -> Result<(), Ex
     match &step.step {
         Step::Unpack { directory, mode } => files::unpack(&step.digest, directory, *mode, world.files)
             .map_err(|source| ExecuteError::Unpack { image: step.image.clone(), directory: directory.clone(), source }),
-        Step::Render { directory } => {
-            let data = mount.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            templates::render(&step.image, directory, &data, world.render)
-        }
+        Step::Render { directory } => templates::render(&step.image, directory, &mount.environment, world.engine),
         Step::Command(command) => run(command, step, mount, world),
         // The journal's line is the record.
         Step::Record { .. } => Ok(()),

@@ -4,17 +4,26 @@
 //!
 //! Links are neither followed nor written through: an image cannot have files outside its directory changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::execute::{Dialect, ExecuteError, Render};
+use crate::cluster::Environment;
+use crate::execute::ExecuteError;
+use crate::template::{CallError, Engine, Map, Template, TemplateError, Value, handlebars};
 
 /// Where templates are looked for.
 const PLACES: [&str; 3] = ["etc", "scripts", "manifests"];
 /// No template is larger, in bytes.
 const LIMIT: u64 = 16 << 20;
+
+/// The language of a template.
+#[derive(Clone, Copy)]
+enum Dialect {
+    Go,
+    Handlebars,
+}
 
 /// Renders all templates below `directory`, in the order of their names.
 ///
@@ -23,9 +32,11 @@ const LIMIT: u64 = 16 << 20;
 pub fn render(
     image: &str,
     directory: &Path,
-    data: &BTreeMap<String, String>,
-    render: &dyn Render,
+    environment: &Environment,
+    engine: &Engine,
 ) -> Result<(), ExecuteError> {
+    let engine = with_environment(engine, environment);
+    let data = data(environment);
     let mut outputs = BTreeSet::new();
     for (template, dialect) in find(directory)? {
         let name = template.strip_prefix(directory).unwrap_or(&template).display().to_string();
@@ -36,10 +47,39 @@ pub fn render(
         }
         let text = read(image, &name, &template)?;
         let failed = |source| ExecuteError::Render { image: image.to_owned(), file: name.clone(), source };
-        let rendered = render.render(dialect, &name, &text, data).map_err(failed)?;
+        let rendered = one(&engine, dialect, &name, &text, &data).map_err(failed)?;
         write(&template, &output, &rendered).map_err(ExecuteError::io("write", &output))?;
     }
     Ok(())
+}
+
+fn one(engine: &Engine, dialect: Dialect, name: &str, text: &str, data: &Value) -> Result<String, TemplateError> {
+    match dialect {
+        Dialect::Go => engine.render(&Template::parse(name, text)?, data),
+        Dialect::Handlebars => handlebars::render(name, text, data),
+    }
+}
+
+/// The variables by name, and all of them again in `Env`.
+fn data(environment: &Environment) -> Value {
+    let variables = || environment.iter().map(|(name, value)| (name.into(), Value::string(value)));
+    let all: Map = variables().collect();
+    let data: Map = [("Env".into(), Value::Map(all))].into_iter().chain(variables()).collect();
+    Value::Map(data)
+}
+
+/// The engine with an `env` that tells the image's variables, not ours; an unknown one is empty, as in Go.
+fn with_environment(engine: &Engine, environment: &Environment) -> Engine {
+    let mut engine = engine.clone();
+    let environment = environment.clone();
+    engine.function("env", move |arguments| match arguments {
+        [name] => match name.as_str() {
+            Some(name) => Ok(Value::string(environment.get(name).unwrap_or_default())),
+            None => Err(CallError::WrongType { expected: "string", got: name.type_name() }),
+        },
+        _ => Err(CallError::ArgumentCount { want: "1".to_owned(), got: arguments.len() }),
+    });
+    engine
 }
 
 fn find(directory: &Path) -> Result<Vec<(PathBuf, Dialect)>, ExecuteError> {
@@ -77,10 +117,10 @@ fn read(image: &str, name: &str, path: &Path) -> Result<String, ExecuteError> {
     if bytes.len() as u64 > LIMIT {
         return Err(ExecuteError::TemplateTooLarge { image: image.to_owned(), file: name.to_owned(), limit: LIMIT });
     }
-    String::from_utf8(bytes).map_err(|error| ExecuteError::Render {
+    String::from_utf8(bytes).map_err(|error| ExecuteError::TemplateNotText {
         image: image.to_owned(),
         file: name.to_owned(),
-        source: error.into(),
+        source: error.utf8_error(),
     })
 }
 

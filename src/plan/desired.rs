@@ -22,7 +22,8 @@ pub struct Desired {
 /// An image that someone wants to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// Its name as shown to users.
+    /// Its name, in the one form in which it is always shown: where it goes in the cluster follows from it. An image
+    /// without a name is called by its digest, one built from a directory by the directory's absolute path.
     pub name: &'a str,
     /// The digest of its manifest.
     pub digest: Digest,

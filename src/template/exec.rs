@@ -55,7 +55,7 @@ impl<'e> Exec<'e> {
     }
 
     pub(crate) fn run(&mut self, definition: &Arc<Definition>, data: &Value) -> Run<()> {
-        self.template(definition, data.clone())
+        self.template(definition, data)
     }
 
     fn error(&self, kind: ErrorKind) -> TemplateError {
@@ -99,11 +99,11 @@ impl<'e> Exec<'e> {
     }
 
     /// Renders a definition with its own variables, then returns to the caller's.
-    fn template(&mut self, definition: &Arc<Definition>, data: Value) -> Run<()> {
+    fn template(&mut self, definition: &Arc<Definition>, data: &Value) -> Run<()> {
         let variables = std::mem::replace(&mut self.variables, vec![("$".into(), data.clone())]);
         let source = std::mem::replace(&mut self.source, Arc::clone(&definition.source));
         let offset = self.offset;
-        let result = self.deeper(|e| e.list(&data, &definition.body));
+        let result = self.deeper(|e| e.list(data, &definition.body));
         self.variables = variables;
         self.source = source;
         self.offset = offset;
@@ -116,7 +116,7 @@ impl<'e> Exec<'e> {
     }
 
     /// Renders a named template to a string: `include`.
-    pub(crate) fn include(&mut self, name: &str, data: Value) -> Result<Value, CallError> {
+    pub(crate) fn include(&mut self, name: &str, data: &Value) -> Result<Value, CallError> {
         let Some(definition) = self.set.definitions.get(name).map(Arc::clone) else {
             let near = nearest(name, self.set.definitions.keys().map(String::as_str));
             let kind = ErrorKind::UnknownTemplate { name: name.to_owned(), nearest: near };
@@ -126,7 +126,7 @@ impl<'e> Exec<'e> {
     }
 
     /// Renders a text as a template that sees all templates of this set: `tpl`.
-    pub(crate) fn tpl(&mut self, text: &str, data: Value) -> Result<Value, CallError> {
+    pub(crate) fn tpl(&mut self, text: &str, data: &Value) -> Result<Value, CallError> {
         let boxed = |e| CallError::Rendering(Box::new(e));
         let template = Template::parse(&self.source.name, text).map_err(boxed)?;
         self.engine.check(&template).map_err(boxed)?;
@@ -139,7 +139,7 @@ impl<'e> Exec<'e> {
         result
     }
 
-    fn captured(&mut self, definition: &Arc<Definition>, data: Value) -> Result<Value, CallError> {
+    fn captured(&mut self, definition: &Arc<Definition>, data: &Value) -> Result<Value, CallError> {
         self.buffers.push(String::new());
         let result = self.template(definition, data);
         let text = self.buffers.pop().unwrap_or_default();
@@ -198,7 +198,7 @@ impl<'e> Exec<'e> {
                     let near = nearest(name, self.set.definitions.keys().map(String::as_str));
                     return Err(self.error(ErrorKind::UnknownTemplate { name: name.clone(), nearest: near }));
                 };
-                self.template(&definition, data)?;
+                self.template(&definition, &data)?;
             }
             Node::Break => return Ok(Flow::Break),
             Node::Continue => return Ok(Flow::Continue),

@@ -319,12 +319,13 @@ fn float(out: &mut String, value: &Value, f: f64, spec: &Spec) {
             'e' => exponent(magnitude, spec.precision.unwrap_or(6)),
             'E' => exponent(magnitude, spec.precision.unwrap_or(6)).to_uppercase(),
             'f' | 'F' => format!("{magnitude:.*}", spec.precision.unwrap_or(6)),
-            'x' => hexadecimal(magnitude, spec.precision),
-            'X' => hexadecimal(magnitude, spec.precision).to_uppercase(),
+            'b' => binary(magnitude),
+            'x' => hexadecimal(magnitude, spec),
+            'X' => hexadecimal(magnitude, spec).to_uppercase(),
             _ => return bad(out, value, spec),
         }
     };
-    if !matches!(spec.verb, 'v' | 'g' | 'G' | 'e' | 'E' | 'f' | 'F' | 'x' | 'X') {
+    if !matches!(spec.verb, 'v' | 'g' | 'G' | 'e' | 'E' | 'f' | 'F' | 'b' | 'x' | 'X') {
         return bad(out, value, spec);
     }
     let negative = f.is_sign_negative() && !f.is_nan();
@@ -354,8 +355,18 @@ fn go_exponent(rust: &str) -> String {
     format!("{digits}e{sign}{exp:0>2}")
 }
 
+/// `%b`: whole mantissa and binary exponent.
+fn binary(f: f64) -> String {
+    let bits = f.to_bits();
+    let mantissa = bits & ((1 << 52) - 1);
+    let exponent = i64::try_from((bits >> 52) & 0x7ff).unwrap_or(0);
+    let (mantissa, exponent) = if exponent == 0 { (mantissa, -1074) } else { (mantissa | 1 << 52, exponent - 1075) };
+    format!("{mantissa}p{exponent:+}")
+}
+
 /// `%x`: hexadecimal mantissa, decimal binary exponent.
-fn hexadecimal(f: f64, precision: Option<usize>) -> String {
+fn hexadecimal(f: f64, spec: &Spec) -> String {
+    let precision = spec.precision;
     let bits = f.to_bits();
     let mut mantissa = bits & ((1 << 52) - 1);
     let mut exponent = i64::try_from((bits >> 52) & 0x7ff).unwrap_or(0) - 1023;
@@ -382,6 +393,8 @@ fn hexadecimal(f: f64, precision: Option<usize>) -> String {
     let all = format!("{:013x}", mantissa & ((1 << 52) - 1));
     let digits = match precision {
         Some(p) => format!("{all:0<p$}")[..p].to_owned(),
+        // With `#` Go fills up to six digits, counting the two before the point.
+        None if spec.sharp => format!("{:0<4}", all.trim_end_matches('0')),
         None => all.trim_end_matches('0').to_owned(),
     };
     let dot = if digits.is_empty() { "" } else { "." };

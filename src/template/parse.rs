@@ -40,7 +40,7 @@ pub(crate) fn parse(source: &Arc<Source>) -> Parsed<Tree> {
     match end {
         End::Eof => {}
         End::Else(_) => return parser.fail("unexpected {{else}}"),
-        End::End => return parser.fail("unexpected {{end}}"),
+        End::Closed => return parser.fail("unexpected {{end}}"),
     }
     let root = Arc::new(Definition { source: Arc::clone(source), body });
     Ok(Tree { root, definitions: parser.definitions, functions: parser.functions })
@@ -49,7 +49,7 @@ pub(crate) fn parse(source: &Arc<Source>) -> Parsed<Tree> {
 /// What closed a list.
 enum End {
     Eof,
-    End,
+    Closed,
     Else(Otherwise),
 }
 
@@ -160,7 +160,7 @@ impl Parser<'_> {
             "end" => {
                 self.next += 1;
                 self.close("end")?;
-                return Ok(Some(End::End));
+                return Ok(Some(End::Closed));
             }
             "else" => {
                 self.next += 1;
@@ -240,7 +240,7 @@ impl Parser<'_> {
         let (body, end) = self.nested(Self::list)?;
         self.variables = outer;
         self.loops = loops;
-        if !matches!(end, End::End) {
+        if !matches!(end, End::Closed) {
             return self.fail_at(start, format!("template {name:?} is not closed by {{{{end}}}}"));
         }
         let new = Arc::new(Definition { source: Arc::clone(self.source), body });
@@ -278,12 +278,12 @@ impl Parser<'_> {
         self.loops -= usize::from(control == Control::Range);
         let otherwise = match (end, control) {
             (End::Eof, _) => return self.fail_at(start, format!("{{{{{context}}}}} is not closed by {{{{end}}}}")),
-            (End::End, _) => Vec::new(),
+            (End::Closed, _) => Vec::new(),
             (End::Else(Otherwise::If), Control::If) => vec![Node::If(self.branch(Control::If)?)],
             (End::Else(Otherwise::With), Control::With) => vec![Node::With(self.branch(Control::With)?)],
             (End::Else(Otherwise::Plain), _) => {
                 let (otherwise, end) = self.list()?;
-                if !matches!(end, End::End) {
+                if !matches!(end, End::Closed) {
                     return self
                         .fail_at(start, format!("expected {{{{end}}}} after {{{{else}}}} of {{{{{context}}}}}"));
                 }

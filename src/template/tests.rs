@@ -89,7 +89,7 @@ fn errors_show_the_place_the_line_a_caret_and_the_help() {
             Template::parse(name, &text).and_then(|t| Engine::new(Mode::Strict).render(&t, &env())).expect_err(name);
         let shown = format!("{error}\nhelp: {}\n", error.help().unwrap_or_else(|| "none".to_owned()));
         let golden = path.with_extension("golden");
-        if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        if std::env::var_os("BLESS").is_some() {
             std::fs::write(&golden, &shown).expect("writable");
         }
         assert_eq!(shown, std::fs::read_to_string(&golden).expect("a golden beside each template"), "{name}");

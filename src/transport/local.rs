@@ -2,7 +2,8 @@
 //!
 //! A command runs in a session of its own: it can be stopped with everything it started, and a program that wants to
 //! ask for a password fails at once instead of waiting for a terminal it cannot read. What it leaves running in the
-//! background when it ends is left alone. If we are killed, the kernel kills the command.
+//! background when it ends by itself is left alone. If we are killed outright, the kernel kills the program we started;
+//! what that one had started can then still come to its end.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -180,11 +181,15 @@ impl Running {
                 ended = self.child.try_wait()?.map(|status| (status, Instant::now()));
                 self.ended = ended.is_some();
             }
+            let patience = if self.stopping.is_some() { GRACE } else { LINGER };
             if let Some((status, since)) = ended
-                && (!(more_out || more_err) || since.elapsed() > LINGER)
+                && (!(more_out || more_err) || since.elapsed() > patience)
             {
                 out.finish(&mut |line| output(Stream::Stdout, line));
                 err.finish(&mut |line| output(Stream::Stderr, line));
+                if self.stopping.is_some() {
+                    self.signal(Signal::KILL);
+                }
                 return Ok(told(status));
             }
             self.stop_if_wished(interrupt);

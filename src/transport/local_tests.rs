@@ -58,6 +58,18 @@ fn an_interruption_ends_the_command_and_all_it_started() {
 }
 
 #[test]
+fn what_an_interrupted_command_started_may_clean_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let interrupt = Interrupt::default();
+    let text = "(trap 'sleep 0.5; touch clean; exit' TERM; echo up; while :; do sleep 0.1; done) & wait";
+    let argv = ["/bin/sh", "-c", text].map(str::to_owned).to_vec();
+    let command = Command { argv, cwd: Some(directory.path().to_owned()), ..Command::default() };
+    let result = Local::new(vars_os(), interrupt.clone()).run(&command, &mut |_, _| interrupt.wish());
+    assert!(matches!(result, Err(TransportError::Interrupted)), "{result:?}");
+    assert!(directory.path().join("clean").exists());
+}
+
+#[test]
 fn a_caller_that_panics_leaves_nothing_running() {
     let directory = tempfile::tempdir().unwrap();
     let argv = ["/bin/sh", "-c", "echo up; sleep 1; touch late"].map(str::to_owned).to_vec();

@@ -29,8 +29,8 @@ pub(crate) const TABLE: &[Builtin] = &[
     row("js", "a*", |_, a| Ok(Value::from(js(&joined(a))))),
     row("urlquery", "a*", |_, a| Ok(Value::from(super::urls::query_escape(&joined(a))))),
     row("call", "va*", |_, a| call(a)),
-    row("include", "sa", |e, a| e.include(text(a, 0), any(a, 1))),
-    row("tpl", "sa", |e, a| e.tpl(text(a, 0), any(a, 1))),
+    row("include", "sa", |e, a| e.include(text(a, 0), &any(a, 1))),
+    row("tpl", "sa", |e, a| e.tpl(text(a, 0), &any(a, 1))),
     row("fail", "s", |_, a| Err(CallError::Failed { message: text(a, 0).to_owned() })),
     row("required", "sa", |_, a| match any(a, 1) {
         Value::Null => Err(CallError::Failed { message: text(a, 0).to_owned() }),

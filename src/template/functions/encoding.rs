@@ -69,7 +69,7 @@ fn base32_decode(source: &str) -> Value {
         }
     }
     let padding = clean.len() - body;
-    if clean.len() % 8 != 0 || !matches!(padding, 0 | 1 | 3 | 4 | 6) {
+    if !clean.len().is_multiple_of(8) || !matches!(padding, 0 | 1 | 3 | 4 | 6) {
         return Value::from(format!("illegal base32 data at input byte {}", clean.len()));
     }
     from_bytes(&out)

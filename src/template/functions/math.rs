@@ -110,6 +110,10 @@ fn shorter(f: f64) -> f64 {
     if f == 0.0 {
         return 0.0;
     }
+    // From here on neighbouring floats are whole numbers: what looks like noise may be meant.
+    if f.abs() >= 1e15 {
+        return f;
+    }
     let tidied = tidy(f);
     if format!("{tidied:e}").len() + 2 < format!("{f:e}").len() { tidied } else { f }
 }

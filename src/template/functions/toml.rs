@@ -1,44 +1,47 @@
 //! TOML output as Helm's `toToml` (BurntSushi's encoder): plain keys first, then tables, indented by depth.
 //! There is no `fromToml`: no TOML reader is among the dependencies.
 
-use serde_json::Value as Json;
-
-use super::super::value::Value;
+use super::super::error::CallError;
+use super::super::format;
+use super::super::value::{Map, Value};
 use super::{Builtin, any, row};
 
 pub(crate) const TABLE: &[Builtin] = &[row("toToml", "a", |_, a| {
-    let json = any(a, 0).to_json()?;
+    let value = any(a, 0);
+    // What JSON can hold is finite and not too deep to walk.
+    value.to_json()?;
     let mut out = String::new();
-    if let Json::Object(map) = &json {
-        table(&mut out, map, &mut Vec::new());
+    match value {
+        Value::Map(map) => table(&mut out, &map, &mut Vec::new()),
+        other => return Err(CallError::argument(format!("toml: a document must be a map, not {}", other.type_name()))),
     }
     Ok(Value::from(out))
 })];
 
-type Object = serde_json::Map<String, Json>;
-
-fn is_tables(json: &Json) -> bool {
-    matches!(json, Json::Array(items) if !items.is_empty() && items.iter().all(Json::is_object))
+fn is_tables(value: &Value) -> bool {
+    matches!(value, Value::List(list)
+        if !list.items().is_empty() && list.items().iter().all(|i| matches!(i, Value::Map(_))))
 }
 
-fn table(out: &mut String, map: &Object, path: &mut Vec<String>) {
+fn table(out: &mut String, map: &Map, path: &mut Vec<String>) {
     let margin = "  ".repeat(path.len());
-    for (name, value) in map {
-        if !(value.is_object() || value.is_null() || is_tables(value)) {
+    for (name, value) in &map.entries() {
+        if !(matches!(value, Value::Map(_)) || value.is_nil() || is_tables(value)) {
             out.push_str(&format!("{margin}{} = {}\n", key(name), inline(value)));
         }
     }
-    for (name, value) in map {
+    for (name, value) in &map.entries() {
         path.push(key(name));
         let margin = "  ".repeat(path.len() - 1);
         match value {
-            Json::Object(inner) => {
+            Value::Map(inner) => {
                 blank(out, path.len());
                 out.push_str(&format!("{margin}[{}]\n", path.join(".")));
                 table(out, inner, path);
             }
-            Json::Array(items) if is_tables(value) => {
-                for inner in items.iter().filter_map(Json::as_object) {
+            Value::List(list) if is_tables(value) => {
+                for inner in list.items() {
+                    let Value::Map(inner) = inner else { continue };
                     blank(out, path.len());
                     out.push_str(&format!("{margin}[[{}]]\n", path.join(".")));
                     table(out, inner, path);
@@ -79,18 +82,19 @@ fn string(text: &str) -> String {
     out
 }
 
-fn inline(json: &Json) -> String {
-    match json {
-        Json::Null => "\"\"".to_owned(),
-        Json::Bool(b) => b.to_string(),
-        // Numbers of JSON data are float64 in Go, so the encoder writes them with a fraction.
-        Json::Number(n) if n.is_f64() => super::json::number(n),
-        Json::Number(n) => format!("{n}.0"),
-        Json::String(s) => string(s),
-        Json::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
-        Json::Object(map) => {
-            let pairs: Vec<String> = map.iter().map(|(k, v)| format!("{} = {}", key(k), inline(v))).collect();
+fn inline(value: &Value) -> String {
+    match value {
+        Value::String(text) => string(text),
+        Value::Float(_) => {
+            let shown = format::display(value);
+            if shown.contains(['.', 'e']) { shown } else { format!("{shown}.0") }
+        }
+        Value::List(list) => format!("[{}]", list.items().iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Map(map) => {
+            let pairs: Vec<String> = map.entries().iter().map(|(k, v)| format!("{} = {}", key(k), inline(v))).collect();
             format!("{{{}}}", pairs.join(", "))
         }
+        Value::Object(_) | Value::Undefined(_) | Value::Null => string(&format::display(value)),
+        number_or_bool => format::display(number_or_bool),
     }
 }

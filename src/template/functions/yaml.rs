@@ -128,12 +128,10 @@ fn sorted(map: &serde_json::Map<String, Json>) -> Vec<(&String, &Json)> {
 
 fn natural(a: &str, b: &str) -> std::cmp::Ordering {
     let (left, right): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut digits = false;
     let shared = left.len().min(right.len());
     for i in 0..shared {
         let (x, y) = (left[i], right[i]);
         if x == y {
-            digits = x.is_ascii_digit();
             continue;
         }
         let (alpha_x, alpha_y) = (x.is_alphabetic(), y.is_alphabetic());
@@ -141,7 +139,7 @@ fn natural(a: &str, b: &str) -> std::cmp::Ordering {
             return x.cmp(&y);
         }
         if alpha_x || alpha_y {
-            return if digits { alpha_y.cmp(&alpha_x).reverse() } else { alpha_x.cmp(&alpha_y) };
+            return alpha_x.cmp(&alpha_y);
         }
         let number = |text: &[char]| -> (usize, u128) {
             let run: String = text.iter().take_while(|c| c.is_ascii_digit()).take(38).collect();

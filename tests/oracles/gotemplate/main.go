@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/BurntSushi/toml"
 	"github.com/Masterminds/sprig/v3"
 	"sigs.k8s.io/yaml"
 )
@@ -57,6 +58,14 @@ func fromJSONArray(text string) []any {
 	return a
 }
 
+func toTOML(v any) string {
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(v); err != nil {
+		return err.Error()
+	}
+	return b.String()
+}
+
 func required(warning string, value any) (any, error) {
 	if value == nil || value == "" {
 		return value, errors.New(warning)
@@ -94,7 +103,7 @@ func render(c testCase) (text string, err error) {
 	t := template.New("case")
 	funcs := sprig.TxtFuncMap()
 	funcs["toYaml"], funcs["fromYaml"], funcs["fromYamlArray"] = toYAML, fromYAML, fromYAMLArray
-	funcs["fromJsonArray"], funcs["required"] = fromJSONArray, required
+	funcs["fromJsonArray"], funcs["required"], funcs["toToml"] = fromJSONArray, required, toTOML
 	funcs["keys"], funcs["values"] = sortedKeys, sortedValues
 	funcs["include"] = func(name string, data any) (string, error) {
 		var b bytes.Buffer
