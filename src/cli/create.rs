@@ -1,6 +1,5 @@
 //! `sealos create IMAGE`
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -8,7 +7,7 @@ use clap::Args;
 use oci::Platform;
 
 use super::error::CommandError;
-use super::execution::{Renderer, unpack_options};
+use super::execution::{engine, unpack_options};
 use super::image_layers::image_layers;
 use super::run::variable;
 use super::world::{Silence, World};
@@ -58,9 +57,7 @@ impl Create {
         }
         if !self.env.is_empty() {
             let environment = Environment::of_image(&image.config.config.env).overlaid(&self.env)?;
-            let data: BTreeMap<String, String> =
-                environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            execute::render_templates(&self.image, &fresh, &data, &Renderer)?;
+            execute::render_templates(&self.image, &fresh, &environment, &engine())?;
         }
         let target = disk.root().join("created").join(self.cluster.to_string());
         replace(&fresh, &target, &scratch.path().join("old"))?;

@@ -8,11 +8,11 @@ use std::path::Path;
 use content::Disk;
 use oci::{Descriptor, DiffId, Digest};
 
-use crate::execute::{Cause, Dialect, Files, Observer, Render, RunEvent};
+use crate::execute::{Cause, Files, Observer, RunEvent};
 use crate::plan::{Plan, PlannedStep};
 use crate::report::{Event, OutputStream, Reporter, Step, StepState};
 use crate::rootfs::{self, Ownership, UnpackOptions};
-use crate::template::{Engine, Mode, Template, Value, handlebars};
+use crate::template::{Engine, Mode};
 use crate::transport::Stream;
 
 /// The files of images in the store.
@@ -51,23 +51,9 @@ pub(crate) fn unpack_options() -> UnpackOptions {
     UnpackOptions { ownership, ..UnpackOptions::default() }
 }
 
-/// Renders with the engines of the template room; what is missing is an error.
-pub(crate) struct Renderer;
-
-impl Render for Renderer {
-    fn render(
-        &self,
-        dialect: Dialect,
-        name: &str,
-        text: &str,
-        data: &BTreeMap<String, String>,
-    ) -> Result<String, Cause> {
-        let data = Value::from_json(&serde_json::to_value(data)?, crate::template::Numbers::Typed);
-        Ok(match dialect {
-            Dialect::Go => Engine::new(Mode::Strict).render(&Template::parse(name, text)?, &data)?,
-            Dialect::Handlebars => handlebars::render(name, text, &data)?,
-        })
-    }
+/// Renders templates; what is missing is an error.
+pub(crate) fn engine() -> Engine {
+    Engine::new(Mode::Strict)
 }
 
 /// Shows what happens: what commands write to stdout is the result, all else goes to the reporter.

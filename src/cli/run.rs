@@ -7,7 +7,7 @@ use content::archive;
 use oci::{Descriptor, Platform, Reference};
 
 use super::error::CommandError;
-use super::execution::{Renderer, Showing, StoreFiles};
+use super::execution::{Showing, StoreFiles, engine};
 use super::image_layers::{ImageLayers, image_layers};
 use super::world::{Silence, World};
 use crate::cluster::{ClusterName, Layout};
@@ -126,7 +126,7 @@ impl Run {
         let place = execute::World {
             transport: &Local::new(std::env::vars_os(), interrupt.clone()),
             files: &files,
-            render: &Renderer,
+            engine: &engine(),
             observer: &observer,
             interrupt: &interrupt,
         };
