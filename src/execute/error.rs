@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::execute::Cause;
+use crate::rootfs::RootfsError;
 use crate::template::TemplateError;
 use crate::transport::{Status, TransportError};
 
@@ -63,7 +63,7 @@ pub enum ExecuteError {
         /// Where to.
         directory: PathBuf,
         /// Why.
-        source: Cause,
+        source: RootfsError,
     },
     /// A template could not be rendered.
     #[error("cannot render `{file}` of `{image}`")]
@@ -156,6 +156,7 @@ impl ExecuteError {
                 Some(format!("{again} with command {index}; with `--force` it starts over"))
             }
             Self::Command { source, .. } => source.help().or_else(|| Some(format!("{again} there"))),
+            Self::Unpack { source, .. } => source.help(),
             Self::Render { source, .. } => source.help(),
             Self::Interrupted { .. } => Some(format!("{again} there; with `--force` it starts over")),
             Self::Locked { .. } => Some("wait until it has ended, then run it again".to_owned()),

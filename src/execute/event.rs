@@ -10,7 +10,7 @@ use crate::plan::PlannedStep;
 use crate::transport::Stream;
 
 /// Something that happened. First `Image` for each image; then `Skipped` for each step found done; then for each step
-/// `Started`, any number of `Output`, and `Finished` or `Failed`. After `Failed` nothing comes.
+/// `Started`, any number of `Output` and `Warning`, and `Finished` or `Failed`. After `Failed` nothing comes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RunEvent<'a> {
@@ -43,6 +43,13 @@ pub enum RunEvent<'a> {
         stream: Stream,
         /// The bytes, with the newline if there was one.
         line: &'a [u8],
+    },
+    /// Something could not be kept though the step goes on.
+    Warning {
+        /// The step.
+        step: &'a PlannedStep,
+        /// What, as text.
+        text: String,
     },
     /// A step is done and recorded.
     Finished {

@@ -12,22 +12,37 @@ use oci::Digest;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::execute::{Cause, Files};
+use crate::execute::{ExecuteError, Files};
 use crate::plan::UnpackMode;
+use crate::rootfs::Warning;
 
 /// Unpacks `image` to `directory`. What an unpacking that was killed left behind is removed first: the caller holds the
 /// cluster's lock, so nobody uses it.
-pub(super) fn unpack(image: &Digest, directory: &Path, mode: UnpackMode, files: &dyn Files) -> Result<(), Cause> {
+pub(super) fn unpack(
+    (image, digest): (&str, &Digest),
+    directory: &Path,
+    mode: UnpackMode,
+    files: &dyn Files,
+) -> Result<Vec<Warning>, ExecuteError> {
     let (fresh, old) = (beside(directory, "unpacking"), beside(directory, "replaced"));
-    remove_tree(&fresh)?;
-    remove_tree(&old)?;
-    fs::create_dir_all(&fresh)?;
-    fs::set_permissions(&fresh, Permissions::from_mode(0o755))?;
-    let written = files.unpack(image, &fresh).and_then(|()| Ok(settle(&fresh, directory, &old, mode)?));
+    let clean = || remove_tree(&fresh).and_then(|()| remove_tree(&old)).map_err(ExecuteError::io("remove", &fresh));
+    clean()?;
+    make(&fresh).map_err(ExecuteError::io("make the directory", &fresh))?;
+    let failed = |source| ExecuteError::Unpack { image: image.to_owned(), directory: directory.to_owned(), source };
+    let written = files.unpack(digest, &fresh).map_err(failed).and_then(|warnings| {
+        settle(&fresh, directory, &old, mode).map_err(ExecuteError::io("put the files into", directory))?;
+        Ok(warnings)
+    });
     // After success `fresh` holds what was replaced; after a failure, what is of no use.
-    let removed = remove_tree(&fresh).and_then(|()| remove_tree(&old));
-    written?;
-    Ok(removed?)
+    let cleaned = clean();
+    let warnings = written?;
+    cleaned?;
+    Ok(warnings)
+}
+
+fn make(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o755))
 }
 
 /// `NAME` becomes `.NAME.PURPOSE` in the same directory, so that it can be renamed.

@@ -13,35 +13,34 @@
 mod error;
 mod event;
 mod files;
+mod images;
 mod journal;
 mod steps;
 mod templates;
 
-use std::error::Error;
 use std::path::Path;
 
 use oci::Digest;
 
 use crate::cluster::{ClusterName, Layout};
 use crate::plan::{Desired, Observed, Plan, plan};
+use crate::rootfs::{RootfsError, Warning};
 use crate::template::Engine;
 use crate::transport::{Interrupt, Transport};
 
 pub use error::ExecuteError;
 pub use event::{Observer, RunEvent, Silent};
+pub use images::Images;
 pub use journal::{Entry, Journal, State};
 pub use templates::render as render_templates;
 
-/// Why a neighbour of this room failed.
-pub type Cause = Box<dyn Error + Send + Sync>;
-
 /// Writes the files of images.
 pub trait Files {
-    /// Writes all files of an image into an empty directory.
+    /// Writes all files of an image into an empty directory. Returns what could not be kept though the files are there.
     ///
     /// # Errors
     /// When they cannot be read, verified or written; what was written is thrown away then.
-    fn unpack(&self, image: &Digest, into: &Path) -> Result<(), Cause>;
+    fn unpack(&self, image: &Digest, into: &Path) -> Result<Vec<Warning>, RootfsError>;
 }
 
 /// What carrying out needs from others.

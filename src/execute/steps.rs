@@ -51,8 +51,13 @@ fn effect(step: &PlannedStep, mount: &Mount, world: &World<'_>) -> Result<(), Ex
         return Err(interrupted(step));
     }
     match &step.step {
-        Step::Unpack { directory, mode } => files::unpack(&step.digest, directory, *mode, world.files)
-            .map_err(|source| ExecuteError::Unpack { image: step.image.clone(), directory: directory.clone(), source }),
+        Step::Unpack { directory, mode } => {
+            let image = (step.image.as_str(), &step.digest);
+            for warning in files::unpack(image, directory, *mode, world.files)? {
+                world.observer.event(&RunEvent::Warning { step, text: warning.to_string() });
+            }
+            Ok(())
+        }
         Step::Render { directory } => templates::render(&step.image, directory, &mount.environment, world.engine),
         Step::Command(command) => run(command, step, mount, world),
         // The journal's line is the record.

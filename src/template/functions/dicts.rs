@@ -2,8 +2,8 @@
 
 use super::super::error::CallError;
 use super::super::value::{MAX_DEPTH, Map, Value};
+use super::kinds::is_empty;
 use super::strings::strval;
-use super::types::is_empty;
 use super::{Answer, Builtin, any, map, row, text};
 
 pub(crate) const TABLE: &[Builtin] = &[

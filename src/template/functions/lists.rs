@@ -3,8 +3,8 @@
 use super::super::error::CallError;
 use super::super::value::{Element, List, Value};
 use super::compare::part;
+use super::kinds::{deep_equal, is_empty};
 use super::strings::strings;
-use super::types::{deep_equal, is_empty};
 use super::{Answer, Builtin, any, int, list, row};
 
 pub(crate) const TABLE: &[Builtin] = &[

@@ -9,6 +9,7 @@ mod dicts;
 mod encoding;
 mod impure;
 mod json;
+mod kinds;
 mod lists;
 mod math;
 mod paths;
@@ -16,7 +17,6 @@ mod regexes;
 mod semver;
 mod strings;
 mod toml;
-mod types;
 mod urls;
 mod words;
 mod yaml;
@@ -121,7 +121,7 @@ fn table() -> &'static BTreeMap<&'static str, &'static Builtin> {
             semver::TABLE,
             strings::TABLE,
             toml::TABLE,
-            types::TABLE,
+            kinds::TABLE,
             urls::TABLE,
             words::TABLE,
             yaml::TABLE,
