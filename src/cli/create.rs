@@ -52,11 +52,11 @@ impl Create {
         // Unpacked aside and renamed: whoever looks sees a whole tree.
         let scratch = disk.scratch("create")?;
         let fresh = scratch.path().join("root");
-        for warning in rootfs::unpack(&disk, &image.layers, &fresh, &unpack_options())?.warnings {
+        for warning in rootfs::unpack(&disk, &image.layer_pairs(), &fresh, &unpack_options())?.warnings {
             reporter.event(&Event::Warning(warning.to_string()));
         }
         if !self.env.is_empty() {
-            let environment = Environment::of_image(&image.config.config.env).overlaid(&self.env)?;
+            let environment = Environment::of_image(&image.config.value().config.env).overlaid(&self.env)?;
             execute::render_templates(&self.image, &fresh, &environment, &engine())?;
         }
         let target = disk.root().join("created").join(self.cluster.to_string());

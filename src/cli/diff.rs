@@ -73,7 +73,7 @@ impl Diff {
 
     fn layers(&self, found: &Located<'_>, name: &str) -> Result<Vec<LayerName>, CommandError> {
         let wanted = self.platform.clone().unwrap_or_else(Platform::host);
-        Ok(image_layers(found.source, &found.root, &wanted, name)?.layers)
+        Ok(image_layers(found.source, &found.root, &wanted, name)?.layer_pairs())
     }
 
     fn tell(&self, world: &mut World<'_>, difference: &Difference) -> Result<(), CommandError> {

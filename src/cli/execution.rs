@@ -1,46 +1,15 @@
-//! What running images needs of other rooms: files from the store, templates, and someone who shows what happens.
+//! What running images needs of other rooms: how files are unpacked, templates, and someone who shows what happens.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
-use content::Disk;
-use oci::{Descriptor, DiffId, Digest};
-
-use crate::execute::{Cause, Files, Observer, RunEvent};
+use crate::execute::{Observer, RunEvent};
 use crate::plan::{Plan, PlannedStep};
 use crate::report::{Event, OutputStream, Reporter, Step, StepState};
-use crate::rootfs::{self, Ownership, UnpackOptions};
+use crate::rootfs::{Ownership, UnpackOptions};
 use crate::template::{Engine, Mode};
 use crate::transport::Stream;
-
-/// The files of images in the store.
-pub(crate) struct StoreFiles<'a> {
-    disk: &'a Disk,
-    layers: BTreeMap<Digest, Vec<(Descriptor, DiffId)>>,
-}
-
-impl<'a> StoreFiles<'a> {
-    pub(crate) fn new(disk: &'a Disk) -> Self {
-        Self { disk, layers: BTreeMap::new() }
-    }
-
-    /// Makes an image known by its manifest.
-    pub(crate) fn add(&mut self, manifest: Digest, layers: Vec<(Descriptor, DiffId)>) {
-        self.layers.insert(manifest, layers);
-    }
-}
-
-impl Files for StoreFiles<'_> {
-    fn unpack(&self, image: &Digest, into: &Path) -> Result<(), Cause> {
-        let missing =
-            || content::ContentError::MissingBlob { place: content::Source::place(self.disk), digest: *image };
-        let layers = self.layers.get(image).ok_or_else(missing)?;
-        rootfs::unpack(self.disk, layers, into, &unpack_options())?;
-        Ok(())
-    }
-}
 
 /// Root gives files to whom the image says; others cannot.
 pub(crate) fn unpack_options() -> UnpackOptions {
@@ -86,6 +55,7 @@ impl Observer for Showing<'_> {
             RunEvent::Image { image, directory, .. } => {
                 self.reporter.event(&Event::Task(format!("run {image} in {}", directory.display())));
             }
+            RunEvent::Warning { text, .. } => self.reporter.event(&Event::Warning(text.clone())),
             RunEvent::Skipped { step } => self.step(step, StepState::Cached),
             RunEvent::Started { step } => self.step(step, StepState::Started),
             RunEvent::Finished { step, elapsed } => {

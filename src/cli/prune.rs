@@ -1,9 +1,7 @@
 //! `sealos prune`
 
-use std::collections::BTreeSet;
-
 use clap::Args;
-use content::{Disk, PruneMode, PruneScope, Store};
+use content::{PruneMode, PruneScope, Pruned, Record};
 use oci::Reference;
 use serde_json::json;
 
@@ -21,9 +19,9 @@ use crate::report::{Watch, size};
 Examples:
   sealos prune --dry-run
   sealos prune
-  sealos prune --all                  everything, also images with a name and the build cache")]
+  sealos prune --all                  also images with a name that are not installed here")]
 pub(crate) struct Prune {
-    /// Remove every image, with or without a name, and the build cache
+    /// Also images with a name, except those that something installed here came from
     #[arg(short, long)]
     all: bool,
     /// Only say what would be removed
@@ -37,73 +35,38 @@ pub(crate) struct Prune {
     json: bool,
 }
 
-/// What went, or would go.
-struct Gone {
-    images: Vec<String>,
-    blobs: u64,
-    bytes: u64,
-}
-
 impl Prune {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         let disk = world.disk()?;
+        let scope = if self.all { PruneScope::Unreferenced } else { PruneScope::Dangling };
+        let mode = if self.dry_run { PruneMode::DryRun } else { PruneMode::Delete };
         let reporter = world.reporter(Silence::Unasked);
-        let gone = match (self.all, self.dry_run) {
-            (true, true) => everything(&disk)?,
-            (true, false) => {
-                let images = everything(&disk)?.images;
-                for record in disk.records()? {
-                    disk.forget(&record.root.digest)?;
-                }
-                empty_cache(&disk)?;
-                let pruned = disk.prune(PruneScope::Unreferenced, PruneMode::Delete, &Watch(&*reporter))?;
-                Gone { images, blobs: pruned.blobs, bytes: pruned.bytes }
-            }
-            (false, dry) => {
-                let mode = if dry { PruneMode::DryRun } else { PruneMode::Delete };
-                let pruned = disk.prune(PruneScope::Dangling, mode, &Watch(&*reporter))?;
-                let name = |name: Option<&Reference>, digest: oci::Digest| {
-                    name.map_or_else(|| digest.to_string(), Reference::familiar)
-                };
-                let images = pruned.images.iter().map(|image| name(image.name.as_ref(), image.root.digest));
-                Gone { images: images.collect(), blobs: pruned.blobs, bytes: pruned.bytes }
-            }
-        };
+        let pruned = disk.prune(scope, mode, &Watch(&*reporter));
         reporter.finish();
-        self.tell(world, &gone)
+        self.tell(world, &pruned?)
     }
 
-    fn tell(&self, world: &mut World<'_>, gone: &Gone) -> Result<(), CommandError> {
+    fn tell(&self, world: &mut World<'_>, pruned: &Pruned) -> Result<(), CommandError> {
+        let name =
+            |image: &Record| image.name.as_ref().map_or_else(|| image.root.digest.to_string(), Reference::familiar);
+        let mut images: Vec<String> = pruned.images.iter().map(name).collect();
+        images.sort();
         if self.json {
-            let (images, blobs, bytes) = (&gone.images, gone.blobs, gone.bytes);
-            let document = json!({"images": images, "blobs": blobs, "bytes": bytes, "dryRun": self.dry_run});
+            let document = json!({
+                "images": images,
+                "blobs": pruned.blobs,
+                "uploads": pruned.uploads,
+                "scratch": pruned.scratch,
+                "cache": pruned.cache,
+                "bytes": pruned.bytes,
+                "dryRun": self.dry_run,
+            });
             return show::json(world, &document);
         }
-        for image in &gone.images {
+        for image in &images {
             world.say(image)?;
         }
         let verb = if self.dry_run { "Would free" } else { "Freed" };
-        world.say(format_args!("{verb} {}", size::human(gone.bytes)))
-    }
-}
-
-/// What `--all` removes: every image, every blob.
-fn everything(disk: &Disk) -> Result<Gone, CommandError> {
-    let mut names = BTreeSet::new();
-    for record in disk.records()? {
-        names.insert(record.name.map_or_else(|| record.root.digest.to_string(), |name| name.familiar()));
-    }
-    let blobs = disk.blobs()?;
-    let bytes = blobs.iter().map(|(_, size)| size).sum();
-    Ok(Gone { images: names.into_iter().collect(), blobs: blobs.len() as u64, bytes })
-}
-
-fn empty_cache(disk: &Disk) -> Result<(), CommandError> {
-    let cache = disk.cache_dir();
-    match std::fs::remove_dir_all(&cache) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(CommandError::io(format!("empty the build cache {}", cache.display()))(error))
-        }
-        _ => Ok(()),
+        world.say(format_args!("{verb} {}", size::human(pruned.bytes)))
     }
 }

@@ -1,7 +1,7 @@
 //! `sealos rmi NAME…`
 
 use clap::Args;
-use content::{Disk, PruneMode, PruneScope, Silent, Store};
+use content::{Disk, Store};
 use oci::Reference;
 
 use super::error::CommandError;
@@ -10,8 +10,8 @@ use super::world::World;
 
 /// Remove images, or names of images
 ///
-/// A name of an image that has others is only taken away. With its last name the image goes, and the space that
-/// no other image needs is freed.
+/// A name of an image that has others is only taken away. With its last name the image goes; `sealos prune` frees the
+/// space that no other image needs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,7 +28,7 @@ pub(crate) struct Rmi {
     /// Remove images without a name, as `sealos prune` does
     #[arg(short, long)]
     prune: bool,
-    /// Remove an image that has several names by its id
+    /// Remove an image that has several names by its id, and images that are installed here
     #[arg(short, long)]
     force: bool,
 }
@@ -43,7 +43,6 @@ impl Rmi {
                 Err(error) => errors.push(error),
             }
         }
-        disk.prune(PruneScope::Unreferenced, PruneMode::Delete, &Silent)?;
         match errors.len() {
             0 => Ok(()),
             1 => Err(errors.remove(0)),
@@ -80,9 +79,13 @@ fn remove(disk: &Disk, text: &str, force: bool) -> Result<Vec<String>, CommandEr
         let names = names.iter().map(Reference::familiar).collect();
         return Err(CommandError::SeveralNames { id: text.to_owned(), names });
     }
+    let digest = record.root.digest;
+    if let Some((_, user)) = disk.uses()?.into_iter().find(|(used, _)| *used == digest && !force) {
+        return Err(CommandError::InUse { image: text.to_owned(), user });
+    }
     // An image whose documents are damaged has to be removable all the same.
-    let id = summarise(disk, &record.root, &oci::Platform::host()).map_or(record.root.digest, |summary| summary.id());
-    disk.forget(&record.root.digest)?;
+    let id = summarise(disk, &record.root, &oci::Platform::host()).map_or(digest, |summary| summary.id());
+    disk.forget(&digest)?;
     let mut lines: Vec<String> = names.iter().map(|name| format!("untagged: {name}")).collect();
     lines.push(id.hex());
     Ok(lines)

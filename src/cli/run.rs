@@ -7,11 +7,11 @@ use content::archive;
 use oci::{Descriptor, Platform, Reference};
 
 use super::error::CommandError;
-use super::execution::{Showing, StoreFiles, engine};
-use super::image_layers::{ImageLayers, image_layers};
+use super::execution::{Showing, engine, unpack_options};
+use super::image_layers::image_layers;
 use super::world::{Silence, World};
 use crate::cluster::{ClusterName, Layout};
-use crate::execute::{self, Repeat};
+use crate::execute::{self, Images, Repeat};
 use crate::plan::{Desired, Mount, Override, Subject};
 use crate::report::{Event, Watch};
 use crate::transport::{Interrupt, Local};
@@ -102,16 +102,16 @@ impl Run {
         let disk = world.disk()?;
         let platform = self.platform.clone().unwrap_or_else(Platform::host);
         let mut desired = Desired { cluster: self.cluster.clone(), mounts: Vec::new() };
-        let mut files = StoreFiles::new(&disk);
+        let mut files = Images::new(&disk, unpack_options());
         for (number, (name, root)) in wanted.iter().enumerate() {
             let image = image_layers(&disk, root, &platform, name)?;
-            let subject = Subject { name, digest: image.manifest.digest, config: &image.config.config };
+            let subject =
+                Subject { name, digest: image.manifest_descriptor.digest, config: &image.config.value().config };
             // As the Go sealos has it: `--cmd` is about the first image.
             let cmd = (number == 0 && !self.cmd.is_empty()).then(|| self.cmd.clone());
             let overrides = Override { spec_env: Vec::new(), env: self.env.clone(), cmd };
             desired.mounts.push(Mount::new(&layout, &self.cluster, &subject, &overrides)?);
-            let ImageLayers { manifest, layers, .. } = image;
-            files.add(manifest.digest, layers);
+            files = files.with(image.manifest_descriptor.digest, image.layer_pairs());
         }
         let repeat = if self.force { Repeat::Force } else { Repeat::Continue };
         let preview = execute::preview(&desired, &layout, repeat)?;
@@ -132,7 +132,12 @@ impl Run {
         };
         let done = execute::run(&desired, &layout, repeat, &place);
         reporter.finish();
-        if done?.is_empty() {
+        let done = done?;
+        for (_, root) in &wanted {
+            // What is installed is kept from `prune --all`.
+            disk.mark_used(&root.digest, &format!("cluster {}", self.cluster))?;
+        }
+        if done.is_empty() {
             reporter.event(&Event::Task("nothing is left to do; --force does it again".to_owned()));
         }
         Ok(())

@@ -29,12 +29,7 @@ enum Dialect {
 ///
 /// # Errors
 /// When one cannot be read, rendered or written, or two give one file.
-pub fn render(
-    image: &str,
-    directory: &Path,
-    environment: &Environment,
-    engine: &Engine,
-) -> Result<(), ExecuteError> {
+pub fn render(image: &str, directory: &Path, environment: &Environment, engine: &Engine) -> Result<(), ExecuteError> {
     let engine = with_environment(engine, environment);
     let data = data(environment);
     let mut outputs = BTreeSet::new();
