@@ -32,6 +32,7 @@ pub use error::ExecuteError;
 pub use event::{Observer, RunEvent, Silent};
 pub use images::Images;
 pub use journal::{Entry, Journal, State};
+pub use templates::render as render_templates;
 
 /// Writes the files of images.
 pub trait Files {

@@ -26,12 +26,10 @@ enum Dialect {
 }
 
 /// Renders all templates below `directory`, in the order of their names.
-pub(super) fn render(
-    image: &str,
-    directory: &Path,
-    environment: &Environment,
-    engine: &Engine,
-) -> Result<(), ExecuteError> {
+///
+/// # Errors
+/// When one cannot be read, rendered or written, or two give one file.
+pub fn render(image: &str, directory: &Path, environment: &Environment, engine: &Engine) -> Result<(), ExecuteError> {
     let engine = with_environment(engine, environment);
     let data = data(environment);
     let mut outputs = BTreeSet::new();
