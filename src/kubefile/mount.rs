@@ -141,16 +141,30 @@ impl MountError {
 }
 
 const KEYS: [&str; 19] = [
-    "type", "from", "source", "target", "readonly", "id", "sharing", "required", "size", "mode", "uid", "gid", "src",
-    "dst", "destination", "ro", "rw", "readwrite", "env",
+    "type",
+    "from",
+    "source",
+    "target",
+    "readonly",
+    "id",
+    "sharing",
+    "required",
+    "size",
+    "mode",
+    "uid",
+    "gid",
+    "src",
+    "dst",
+    "destination",
+    "ro",
+    "rw",
+    "readwrite",
+    "env",
 ];
 
 impl Mount {
     /// Reads a mount; `expand` is applied to every value, never to keys.
-    pub(crate) fn read<E: From<MountError>>(
-        text: &str,
-        expand: &dyn Fn(&str) -> Result<String, E>,
-    ) -> Result<Self, E> {
+    pub(crate) fn read<E: From<MountError>>(text: &str, expand: &dyn Fn(&str) -> Result<String, E>) -> Result<Self, E> {
         let mut mount = Self::default();
         let mut read_only = None;
         for field in fields(text).ok_or(MountError::Quotes)? {

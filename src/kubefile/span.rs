@@ -140,11 +140,7 @@ impl Frame<'_> {
         self.hits(text, find).next()
     }
 
-    fn hits(
-        &self,
-        text: &str,
-        find: fn(&str, &str) -> Option<usize>,
-    ) -> impl Iterator<Item = (usize, usize, usize)> {
+    fn hits(&self, text: &str, find: fn(&str, &str) -> Option<usize>) -> impl Iterator<Item = (usize, usize, usize)> {
         let text = text.lines().next().unwrap_or_default().trim().to_owned();
         let width = text.chars().count();
         self.lines.iter().enumerate().filter_map(move |(index, line)| {
