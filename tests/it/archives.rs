@@ -12,14 +12,12 @@ const NEW: &[&[(&str, &str)]] = &[OLD[0], &[("etc/.wh.b", ""), ("etc/a", "ONE"),
 
 fn filled() -> (Sandbox, Vec<Made>) {
     let sandbox = Sandbox::new();
-    let made = layout(
-        &sandbox.path("layout"),
-        &[
-            Spec { name: Some("app:v1"), layers: OLD, ..Spec::default() },
-            Spec { name: Some("app:v2"), layers: NEW, ..Spec::default() },
-        ],
-    );
-    assert_eq!(sandbox.sealos(&["load", "-q", "layout"]), Said::only("Loaded image: app:v1\nLoaded image: app:v2\n"));
+    let specs = [
+        Spec { name: Some("app:v1"), layers: OLD, ..Spec::default() },
+        Spec { name: Some("app:v2"), layers: NEW, ..Spec::default() },
+    ];
+    layout(&sandbox.path("layout"), &specs);
+    let made = layout(&sandbox.path("store"), &specs);
     (sandbox, made)
 }
 
