@@ -56,10 +56,10 @@ impl Load {
 
 fn load(from: Option<&str>, disk: &Disk, observer: &dyn Observer) -> Result<Vec<archive::Loaded>, CommandError> {
     Ok(match from {
-        None => archive::load_stream(io::stdin(), disk, observer)?,
+        None => archive::load_stream("stdin", &mut io::stdin(), disk, observer)?,
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
-            let body = Client::new(ClientOptions::default()).download(url)?.body;
-            archive::load_stream(body, disk, observer)?
+            let mut body = Client::new(ClientOptions::default()).download(url)?.body;
+            archive::load_stream(url, &mut body, disk, observer)?
         }
         Some(path) => archive::load(Path::new(path), disk, observer)?,
     })

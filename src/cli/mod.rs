@@ -9,7 +9,6 @@
 //! went away), 1 the task failed, 2 the command line was wrong; an interrupt is left to the system (130 in a shell):
 //! nothing needs tidying up that a later command does not tidy up. No verb knows another one.
 
-mod build;
 mod completion;
 mod create;
 mod diff;
@@ -64,7 +63,6 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  sealos build -t app:v1 .            build a cluster image from the Kubefile here
   sealos save app:v1 -o app.tar       write it to a file, to carry it over an air gap
   sealos load -i app.tar              read it in on the other side
   sealos run app:v1                   unpack it and run its commands
@@ -111,7 +109,6 @@ struct Ignored {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Build(Box<build::Build>),
     Completion(completion::Completion),
     Create(create::Create),
     Diff(diff::Diff),
@@ -131,7 +128,6 @@ enum Verb {
 impl Verb {
     fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         match self {
-            Self::Build(verb) => verb.run(world),
             Self::Completion(verb) => verb.run(world),
             Self::Create(verb) => verb.run(world),
             Self::Diff(verb) => verb.run(world),

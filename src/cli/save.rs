@@ -4,8 +4,9 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use content::{Disk, archive};
-use oci::{Compression, Descriptor, Reference};
+use content::Disk;
+use content::archive::{self, SaveOptions};
+use oci::{Compression, Descriptor, Platform, Reference};
 
 use super::error::CommandError;
 use super::pack;
@@ -37,6 +38,9 @@ pub(crate) struct Save {
     /// Compress the archive as a whole; its layers are compressed already
     #[arg(long, value_enum, value_name = "HOW")]
     compress: Option<Outer>,
+    /// Of an index, the image that goes into a docker-archive
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<Platform>,
     /// No progress
     #[arg(short, long)]
     quiet: bool,
@@ -98,39 +102,38 @@ impl Save {
         let images = self.names.iter().map(|name| find(&disk, name)).collect::<Result<Images, _>>()?;
         let reporter = world.reporter(Silence::from(self.quiet));
         if self.uncompressed {
-            reporter
-                .event(&Event::Warning("layers are written as they are; --uncompressed changes nothing".to_owned()));
+            let text = "layers are written as they are; --uncompressed changes nothing";
+            reporter.event(&Event::Warning(text.to_owned()));
         }
-        let watch = Watch(&*reporter);
+        let scratch = disk.scratch("save")?;
+        let platform = self.platform.clone().unwrap_or_else(Platform::host);
+        let options = SaveOptions { platform, scratch: scratch.path().to_owned(), ..SaveOptions::default() };
+        let work = Work { disk: &disk, images: &images, options: &options, watch: Watch(&*reporter) };
         let result = match &self.output {
-            Some(path) if directory => Ok(archive::save_dir(&disk, &images, self.format.into(), path, &watch)?),
-            Some(path) => self.to_file(&disk, &images, path, &watch),
-            None => self.to_stdout(&disk, &images, world.out, &watch),
+            Some(path) if directory => {
+                let saved = archive::save(&disk, &images, self.format.into(), path, &options, &work.watch);
+                saved.map_err(CommandError::from)
+            }
+            Some(path) => self.to_file(&work, path),
+            None => self.to_stdout(&work, world.out),
         };
         reporter.finish();
         result
     }
 
-    fn to_file(&self, disk: &Disk, images: &Images, path: &Path, watch: &Watch<'_>) -> Result<(), CommandError> {
+    fn to_file(&self, work: &Work<'_>, path: &Path) -> Result<(), CommandError> {
         let mut file = WholeFile::begin(path)?;
-        let doing = || CommandError::io(format!("write {}", path.display()));
         {
             let mut out = BufWriter::with_capacity(1 << 20, &mut file);
-            self.write(disk, images, &mut out, watch)?;
-            out.flush().map_err(doing())?;
+            self.write(work, &mut out)?;
+            out.flush().map_err(CommandError::io(format!("write {}", path.display())))?;
         }
         file.commit()
     }
 
-    fn to_stdout(
-        &self,
-        disk: &Disk,
-        images: &Images,
-        out: &mut dyn Write,
-        watch: &Watch<'_>,
-    ) -> Result<(), CommandError> {
+    fn to_stdout(&self, work: &Work<'_>, out: &mut dyn Write) -> Result<(), CommandError> {
         let mut out = Stdout { inner: out, failed: None };
-        let result = self.write(disk, images, &mut out, watch);
+        let result = self.write(work, &mut out).and_then(|()| out.flush().map_err(CommandError::Output));
         // What became of stdout says more than what the archive writer made of it.
         match out.failed {
             Some(error) => Err(CommandError::Output(error)),
@@ -138,10 +141,21 @@ impl Save {
         }
     }
 
-    fn write(&self, disk: &Disk, images: &Images, out: &mut dyn Write, watch: &Watch<'_>) -> Result<(), CommandError> {
+    fn write(&self, work: &Work<'_>, out: &mut dyn Write) -> Result<(), CommandError> {
         let compression = self.compress.map_or(Compression::None, Compression::from);
-        pack::compressed(out, compression, |out| Ok(archive::save(disk, images, self.format.into(), out, watch)?))
+        let Work { disk, images, options, watch } = work;
+        pack::compressed(out, compression, |out| {
+            Ok(archive::save_stream(*disk, images, self.format.into(), out, options, watch)?)
+        })
     }
+}
+
+/// What is saved, and how.
+struct Work<'a> {
+    disk: &'a Disk,
+    images: &'a Images,
+    options: &'a SaveOptions,
+    watch: Watch<'a>,
 }
 
 /// An image and the name it is saved under: the one that was asked for, none if it was asked for by its id.

@@ -12,14 +12,12 @@ const NEW: &[&[(&str, &str)]] = &[OLD[0], &[("etc/.wh.b", ""), ("etc/a", "ONE"),
 
 fn filled() -> (Sandbox, Vec<Made>) {
     let sandbox = Sandbox::new();
-    let made = layout(
-        &sandbox.path("layout"),
-        &[
-            Spec { name: Some("app:v1"), layers: OLD, ..Spec::default() },
-            Spec { name: Some("app:v2"), layers: NEW, ..Spec::default() },
-        ],
-    );
-    assert_eq!(sandbox.sealos(&["load", "-q", "layout"]), Said::only("Loaded image: app:v1\nLoaded image: app:v2\n"));
+    let specs = [
+        Spec { name: Some("app:v1"), layers: OLD, ..Spec::default() },
+        Spec { name: Some("app:v2"), layers: NEW, ..Spec::default() },
+    ];
+    layout(&sandbox.path("layout"), &specs);
+    let made = layout(&sandbox.path("store"), &specs);
     (sandbox, made)
 }
 
@@ -94,7 +92,7 @@ fn what_is_no_archive_is_refused_and_leaves_the_store_as_it_was() {
 #[test]
 fn progress_is_told_line_by_line_or_as_json_and_never_on_stdout() {
     let (sandbox, _) = filled();
-    sandbox.sealos(&["rmi", "--all"]);
+    assert_eq!(sandbox.sealos(&["prune", "--all"]).code, Some(0));
     let said = sandbox.sealos(&["load", "--progress", "json", "layout"]);
     assert_eq!((said.code, said.stdout.as_str()), (Some(0), "Loaded image: app:v1\nLoaded image: app:v2\n"));
     for line in said.stderr.lines() {
@@ -102,7 +100,7 @@ fn progress_is_told_line_by_line_or_as_json_and_never_on_stdout() {
         assert!(event["event"].is_string(), "{line}");
     }
     assert!(!said.stderr.is_empty());
-    sandbox.sealos(&["rmi", "--all"]);
+    assert_eq!(sandbox.sealos(&["prune", "--all"]).code, Some(0));
     let said = sandbox.sealos(&["load", "layout"]);
     assert_eq!(said.stdout, "Loaded image: app:v1\nLoaded image: app:v2\n");
     assert!(said.stderr.contains("layer ") && !said.stderr.contains('\u{1b}'), "{}", said.stderr);

@@ -52,7 +52,7 @@ fn image(path: &Path, spec: &Spec<'_>) -> Made {
     let mut config = ImageConfig { created: spec.created.map(str::to_owned), ..ImageConfig::default() };
     config.set_platform(&oci::Platform::host());
     config.config.labels = spec.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    config.config.cmd = Some(vec!["echo <hello> && true".to_owned()]);
+    config.config.cmd = Some(vec!["echo '<hello> & you'".to_owned(), "cat etc/a; echo; echo said >&2".to_owned()]);
     let mut layers = Vec::new();
     for (number, files) in spec.layers.iter().enumerate() {
         let tar = tar(files);

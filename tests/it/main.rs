@@ -6,5 +6,6 @@ mod archives;
 mod fixture;
 mod help;
 mod images;
+mod running;
 mod sandbox;
 mod usage;
