@@ -2,7 +2,7 @@
 
 use std::io;
 
-use oci::{ConfigError, Digest, DocumentError};
+use oci::{Compression, ConfigError, DiffId, Digest, DocumentError};
 
 /// Which document could not be understood.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +107,54 @@ pub enum ContentError {
         /// What is wrong.
         reason: String,
     },
+    /// A compression level that the format does not have.
+    #[error("{compression} has no level {level}: choose one from {least} to {most}")]
+    CompressionLevel {
+        /// The format.
+        compression: Compression,
+        /// What was asked for.
+        level: i32,
+        /// The lowest level.
+        least: i32,
+        /// The highest level.
+        most: i32,
+    },
+    /// A layer whose bytes are those promised but are no valid stream of their compression.
+    #[error("{place}: the layer {digest} is not a valid {compression} stream: {source}")]
+    LayerEncoding {
+        /// Where it came from.
+        place: String,
+        /// The layer's blob.
+        digest: Digest,
+        /// What its first bytes say it is.
+        compression: Compression,
+        /// What the decoder said.
+        source: io::Error,
+    },
+    /// A layer that grows beyond all measure when it is decompressed.
+    #[error("{place}: the layer {digest} has {size} bytes and expands to more than the limit of {limit}")]
+    LayerTooLarge {
+        /// Where it came from.
+        place: String,
+        /// The layer's blob.
+        digest: Digest,
+        /// The blob's size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A layer whose tar is not the one that the image's configuration names.
+    #[error("{place}: the tar of the layer {digest} hashes to {actual}, but the image's configuration says {expected}")]
+    DiffIdMismatch {
+        /// Where it came from.
+        place: String,
+        /// The layer's blob.
+        digest: Digest,
+        /// What the configuration says.
+        expected: DiffId,
+        /// What came out.
+        actual: DiffId,
+    },
     /// A place that can only be read (or only written).
     #[error("{place} cannot {verb}")]
     Unsupported {
@@ -160,6 +208,12 @@ impl ContentError {
             }
             Self::MissingBlob { .. } => Some("the image is incomplete there; pull, load or build it again".to_owned()),
             Self::NoPlatform { .. } => Some("choose one of these with `--platform`".to_owned()),
+            Self::LayerTooLarge { .. } => {
+                Some("the layer may be malicious; if its origin is trusted, raise the limit".to_owned())
+            }
+            Self::LayerEncoding { .. } | Self::DiffIdMismatch { .. } => {
+                Some("the image was made wrongly: its digests are right, so getting it again does not help".to_owned())
+            }
             Self::Remote { help, .. } => help.clone(),
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull => {

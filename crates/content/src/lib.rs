@@ -14,6 +14,7 @@
 mod error;
 mod event;
 mod ingest;
+pub mod layer;
 mod memory;
 pub mod tar;
 mod traits;

@@ -1,0 +1,468 @@
+//! Reads a tar from front to back and trusts nothing in it.
+//!
+//! Where tars can be read in two ways (which is how archives are made that a scanner and an unpacker see differently),
+//! this follows Go's archive/tar, which container engines use: a PAX size counts for the entry's content and never for
+//! an extension header; links, directories and devices have no content whatever their size says.
+//!
+//! The end of the stream at a header's place is an end of the archive even without its two blocks of zeros, as with
+//! GNU tar and Go: there are such layers, and a blob's digest tells truncation anyway.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use super::extensions::{Extensions, Refused};
+use super::header::{BLOCK, Header};
+use super::path::{self, Refused as Unfit};
+use super::sparse::{self, Next, Sparse};
+use super::{Entry, EntryKind, Place, TarError, pax};
+
+/// No name, link target or PAX header is longer, in bytes (as in Go's archive/tar).
+pub(super) const MAX_EXTENSION: u64 = 1 << 20;
+
+/// Reads entries one after the other; [`Read`] gives the content of the entry that came last.
+///
+/// After an error about one entry ([`TarError::Escape`], [`TarError::InvalidPath`], [`TarError::UnknownType`]) the
+/// reader can go on with the next one.
+pub struct TarReader<R> {
+    input: R,
+    pass: fn(&mut R, u64) -> io::Result<bool>,
+    /// Bytes of the stream before the next one.
+    offset: u64,
+    /// Bytes of this entry's content that are still in the stream.
+    left: u64,
+    padding: u64,
+    sparse: Option<Sparse>,
+    content_offset: u64,
+    raw_path: Vec<u8>,
+    globals: Extensions,
+    is_over: bool,
+}
+
+impl<R: Read> TarReader<R> {
+    /// A reader of a stream. It reads 512 bytes at a time between contents: the stream should be buffered.
+    pub fn new(input: R) -> Self {
+        Self::with(input, pass_by_reading)
+    }
+
+    fn with(input: R, pass: fn(&mut R, u64) -> io::Result<bool>) -> Self {
+        Self {
+            input,
+            pass,
+            offset: 0,
+            left: 0,
+            padding: 0,
+            sparse: None,
+            content_offset: 0,
+            raw_path: Vec::new(),
+            globals: Extensions::default(),
+            is_over: false,
+        }
+    }
+
+    /// The next entry; what was not read of the last one's content is skipped.
+    ///
+    /// # Errors
+    /// What is wrong with the tar, and where.
+    #[expect(clippy::should_implement_trait, reason = "an iterator could not lend the entry's content")]
+    pub fn next(&mut self) -> Result<Option<Entry>, TarError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        self.skip_content()?;
+        let mut said = self.globals.clone();
+        let mut has_extension = false;
+        loop {
+            let at = self.offset;
+            let Some(header) = self.header()? else {
+                self.is_over = true;
+                return match has_extension {
+                    true => Err(TarError::Truncated(self.unnamed(at))),
+                    false => Ok(None),
+                };
+            };
+            let flag = header.flag();
+            match flag {
+                b'L' => said.path = Some(self.long_name(&header, at)?),
+                b'K' => said.link = Some(self.long_name(&header, at)?),
+                b'x' => {
+                    let bytes = self.extension(&header, at, "PAX header")?;
+                    said.take(&bytes).map_err(|why| self.refused(why, at))?;
+                }
+                b'g' => {
+                    let bytes = self.extension(&header, at, "PAX header")?;
+                    let globals = &mut self.globals;
+                    let taken = globals.take_global(&bytes).and_then(|()| said.take_global(&bytes));
+                    taken.map_err(|why| self.refused(why, at))?;
+                }
+                _ => return self.entry(&header, said, at).map(Some),
+            }
+            has_extension |= flag != b'g';
+        }
+    }
+
+    /// The content of the entry that came last; the same as reading from the reader.
+    pub fn content(&mut self) -> impl Read + '_ {
+        self
+    }
+
+    /// The path of the entry that came last as it stands in the archive, even if [`TarReader::next`] refused it.
+    pub fn raw_path(&self) -> &[u8] {
+        &self.raw_path
+    }
+
+    /// The byte of the stream that the content of the last entry begins at.
+    pub fn content_offset(&self) -> u64 {
+        self.content_offset
+    }
+
+    /// Whether the last entry's content lies in the stream with its holes left out, so that it cannot be read there
+    /// directly.
+    pub fn is_sparse(&self) -> bool {
+        self.sparse.is_some()
+    }
+
+    /// Gives the stream back, wherever it stands.
+    pub fn into_inner(self) -> R {
+        self.input
+    }
+
+    fn skip_content(&mut self) -> Result<(), TarError> {
+        let bytes = self.left + self.padding;
+        (self.left, self.padding, self.sparse) = (0, 0, None);
+        if bytes == 0 {
+            return Ok(());
+        }
+        let (from, pass) = (self.offset, self.pass);
+        match pass(&mut self.input, bytes) {
+            Ok(true) => {
+                self.offset = from.checked_add(bytes).ok_or_else(|| TarError::Truncated(self.named(from)))?;
+                Ok(())
+            }
+            Ok(false) => Err(TarError::Truncated(self.named(from))),
+            Err(source) => Err(TarError::Read { place: self.named(from), source }),
+        }
+    }
+
+    /// The next header block; none at the end of the archive.
+    fn header(&mut self) -> Result<Option<Header>, TarError> {
+        let at = self.offset;
+        let Some(block) = self.block()? else { return Ok(None) };
+        if block.iter().all(|byte| *byte == 0) {
+            return match self.block()? {
+                Some(second) if second.iter().any(|byte| *byte != 0) => {
+                    Err(TarError::EndMark { offset: at + BLOCK as u64 })
+                }
+                _ => Ok(None),
+            };
+        }
+        let header = Header(block);
+        match header.checksum_is_valid() {
+            true => Ok(Some(header)),
+            false => Err(TarError::Checksum(self.unnamed(at))),
+        }
+    }
+
+    /// The next 512 bytes; none if the stream ends in front of them.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>, TarError> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.input.read(&mut block[filled..]) {
+                Ok(0) if filled == 0 => return Ok(None),
+                Ok(0) => return Err(TarError::Truncated(self.unnamed(self.offset))),
+                Ok(count) => {
+                    filled += count;
+                    self.offset += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(TarError::Read { place: self.unnamed(self.offset), source }),
+            }
+        }
+        Ok(Some(block))
+    }
+
+    /// The content of an extension header.
+    fn extension(&mut self, header: &Header, at: u64, what: &'static str) -> Result<Vec<u8>, TarError> {
+        let size = header.size().ok_or_else(|| TarError::Number { place: self.unnamed(at), field: "size" })?;
+        if size > MAX_EXTENSION {
+            return Err(TarError::HeaderTooLarge { place: self.unnamed(at), what, size, limit: MAX_EXTENSION });
+        }
+        let mut bytes = Vec::new();
+        let padded = size.next_multiple_of(BLOCK as u64);
+        let count = (&mut self.input).take(padded).read_to_end(&mut bytes);
+        let count = count.map_err(|source| TarError::Read { place: self.unnamed(at), source })? as u64;
+        self.offset += count;
+        if count < padded {
+            return Err(TarError::Truncated(self.unnamed(self.offset)));
+        }
+        // At most MAX_EXTENSION, so it fits.
+        bytes.truncate(size as usize);
+        Ok(bytes)
+    }
+
+    fn long_name(&mut self, header: &Header, at: u64) -> Result<Vec<u8>, TarError> {
+        let mut bytes = self.extension(header, at, "name")?;
+        let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    fn entry(&mut self, header: &Header, mut said: Extensions, at: u64) -> Result<Entry, TarError> {
+        let raw = said.sparse.name.take().or(said.path.take()).unwrap_or_else(|| header.path());
+        self.raw_path = raw;
+        self.content_offset = self.offset;
+        let number = |field| TarError::Number { place: self.named(at), field };
+        let stored = match said.size {
+            Some(size) => size,
+            None => header.size().ok_or_else(|| number("size"))?,
+        };
+        let flag = match header.flag() {
+            // Before POSIX a directory was a file whose name ends in a slash.
+            0 if self.raw_path.ends_with(b"/") => b'5',
+            0 | b'7' => b'0',
+            flag => flag,
+        };
+        let kind = match flag {
+            b'0' | b'S' => {
+                self.set_left(stored, at)?;
+                EntryKind::File { size: self.file_size(header, &said, stored, at)? }
+            }
+            b'1' => EntryKind::HardLink { target: self.hard_link(header, &mut said, at)? },
+            b'2' => EntryKind::Symlink { target: self.symlink(header, &mut said, at)? },
+            b'3' | b'4' => {
+                let major = header.major().ok_or_else(|| self.number(at, "device major number"))?;
+                let minor = header.minor().ok_or_else(|| self.number(at, "device minor number"))?;
+                match flag {
+                    b'3' => EntryKind::CharDevice { major, minor },
+                    _ => EntryKind::BlockDevice { major, minor },
+                }
+            }
+            b'5' => EntryKind::Directory,
+            b'6' => EntryKind::Fifo,
+            flag => {
+                self.set_left(stored, at)?;
+                return Err(TarError::UnknownType { place: self.named(at), flag });
+            }
+        };
+        let path = path::normalise(&self.raw_path).map_err(|why| self.unfit(why, &self.raw_path, at))?;
+        if path.is_empty() && kind != EntryKind::Directory {
+            return Err(TarError::InvalidPath { place: self.named(at), reason: "only a directory can be the root" });
+        }
+        Ok(Entry {
+            path,
+            kind,
+            mode: header.mode().ok_or_else(|| self.number(at, "mode"))? & 0o7777,
+            uid: said.uid.or_else(|| header.uid()).ok_or_else(|| self.number(at, "uid"))?,
+            gid: said.gid.or_else(|| header.gid()).ok_or_else(|| self.number(at, "gid"))?,
+            mtime: said.mtime.or_else(|| header.mtime()).ok_or_else(|| self.number(at, "mtime"))?,
+            xattrs: said.xattrs,
+        })
+    }
+
+    fn set_left(&mut self, stored: u64, at: u64) -> Result<(), TarError> {
+        // So that no sum of sizes and offsets can overflow.
+        if i64::try_from(stored).is_err() {
+            return Err(self.number(at, "size"));
+        }
+        self.left = stored;
+        self.padding = stored.next_multiple_of(BLOCK as u64) - stored;
+        Ok(())
+    }
+
+    fn hard_link(&self, header: &Header, said: &mut Extensions, at: u64) -> Result<Vec<u8>, TarError> {
+        let raw = said.link.take().unwrap_or_else(|| header.link());
+        let target = path::normalise(&raw).map_err(|why| self.unfit(why, &raw, at))?;
+        match target.is_empty() {
+            true => Err(TarError::InvalidPath { place: self.named(at), reason: "a hard link to nothing" }),
+            false => Ok(target),
+        }
+    }
+
+    fn symlink(&self, header: &Header, said: &mut Extensions, at: u64) -> Result<Vec<u8>, TarError> {
+        let target = said.link.take().unwrap_or_else(|| header.link());
+        let reason = match (target.is_empty(), target.contains(&0)) {
+            (true, _) => "a symbolic link to nothing",
+            (_, true) => "a symbolic link's target has a NUL byte",
+            _ => return Ok(target),
+        };
+        Err(TarError::InvalidPath { place: self.named(at), reason })
+    }
+}
+
+/// Sparse files.
+impl<R: Read> TarReader<R> {
+    /// The size of a file with its holes; prepares reading them.
+    fn file_size(&mut self, header: &Header, said: &Extensions, stored: u64, at: u64) -> Result<u64, TarError> {
+        let facts = &said.sparse;
+        let wrong = |this: &Self, reason| TarError::Sparse { place: this.named(at), reason };
+        let (ranges, size) = if header.flag() == b'S' {
+            let field = |bytes| super::header::number(bytes).and_then(|size| u64::try_from(size).ok());
+            let size = field(&header.0[483..495]).ok_or_else(|| self.number(at, "real size"))?;
+            (self.old_map(header, at)?, size)
+        } else if facts.major == Some(1) && facts.minor == Some(0) {
+            let size = facts.size.ok_or_else(|| wrong(self, "it does not say its size"))?;
+            (self.map_in_content(at)?, size)
+        } else if let Some(size) = facts.size.filter(|_| facts.major.unwrap_or(0) == 0) {
+            let ranges = match &facts.map {
+                Some(list) => sparse::ranges_of_list(list),
+                None => sparse::pairs(&facts.numbers),
+            };
+            (ranges.map_err(|reason| wrong(self, reason))?, size)
+        } else if facts.major.is_some() {
+            return Err(wrong(self, "its format is not known"));
+        } else {
+            return Ok(stored);
+        };
+        self.content_offset = self.offset;
+        let sparse = Sparse::new(ranges, size, self.left).map_err(|reason| wrong(self, reason))?;
+        let size = sparse.size();
+        self.sparse = Some(sparse);
+        Ok(size)
+    }
+
+    /// GNU's old format: four ranges in the header, 21 in each block that follows it.
+    fn old_map(&mut self, header: &Header, at: u64) -> Result<Vec<(u64, u64)>, TarError> {
+        let mut ranges = Vec::new();
+        let wrong = |this: &Self, reason| TarError::Sparse { place: this.named(at), reason };
+        sparse::old_ranges(&header.0[386..482], &mut ranges).map_err(|reason| wrong(self, reason))?;
+        let mut goes_on = header.0[482] != 0;
+        while goes_on {
+            let block = self.block()?.ok_or_else(|| TarError::Truncated(self.named(self.offset)))?;
+            let before = ranges.len();
+            sparse::old_ranges(&block[..504], &mut ranges).map_err(|reason| wrong(self, reason))?;
+            goes_on = block[504] != 0;
+            if goes_on && ranges.len() == before {
+                return Err(wrong(self, "a block of its map is empty"));
+            }
+        }
+        Ok(ranges)
+    }
+
+    /// PAX format 1.0: the map stands in front of the data as decimal lines, padded to a block.
+    fn map_in_content(&mut self, at: u64) -> Result<Vec<(u64, u64)>, TarError> {
+        let wrong = |this: &Self, reason| TarError::Sparse { place: this.named(at), reason };
+        let (mut numbers, mut line) = (Vec::new(), Vec::new());
+        let mut wanted = None;
+        while wanted.is_none_or(|wanted| numbers.len() < wanted) {
+            if self.left < BLOCK as u64 {
+                return Err(wrong(self, "its map is longer than its content"));
+            }
+            let block = self.block()?.ok_or_else(|| TarError::Truncated(self.named(self.offset)))?;
+            self.left -= BLOCK as u64;
+            for byte in block {
+                if wanted.is_some_and(|wanted| numbers.len() >= wanted) {
+                    break;
+                }
+                if byte != b'\n' {
+                    line.push(byte);
+                    continue;
+                }
+                let number = pax::decimal(&line).ok_or_else(|| wrong(self, "its map has an invalid number"))?;
+                line.clear();
+                if wanted.is_some() {
+                    numbers.push(number);
+                } else if number <= sparse::MAX_RANGES as u64 {
+                    wanted = Some(number as usize * 2);
+                } else {
+                    return Err(wrong(self, "its map is too long"));
+                }
+            }
+            if line.len() > 20 {
+                return Err(wrong(self, "its map has an invalid number"));
+            }
+        }
+        sparse::pairs(&numbers).map_err(|reason| wrong(self, reason))
+    }
+
+    fn read_stored(&mut self, buffer: &mut [u8], limit: u64) -> io::Result<usize> {
+        let length = usize::try_from(limit.min(self.left)).unwrap_or(usize::MAX).min(buffer.len());
+        if length == 0 {
+            return Ok(0);
+        }
+        let count = self.input.read(&mut buffer[..length])?;
+        if count == 0 {
+            return Err(TarError::Truncated(self.named(self.offset)).into());
+        }
+        self.left -= count as u64;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
+/// Places and errors.
+impl<R> TarReader<R> {
+    fn named(&self, offset: u64) -> Place {
+        Place { entry: Some(self.raw_path.clone()), offset }
+    }
+
+    fn unnamed(&self, offset: u64) -> Place {
+        Place { entry: None, offset }
+    }
+
+    fn number(&self, at: u64, field: &'static str) -> TarError {
+        TarError::Number { place: self.named(at), field }
+    }
+
+    fn refused(&self, why: Refused, at: u64) -> TarError {
+        match why {
+            Refused::Rule(reason) => TarError::Pax { place: self.unnamed(at), reason },
+            Refused::Number(field) => TarError::Number { place: self.unnamed(at), field },
+        }
+    }
+
+    fn unfit(&self, why: Unfit, raw: &[u8], offset: u64) -> TarError {
+        match why {
+            Unfit::Escape => TarError::Escape { path: raw.to_vec(), offset },
+            Unfit::Nul => TarError::InvalidPath { place: self.named(offset), reason: "it has a NUL byte" },
+        }
+    }
+}
+
+impl<R: Read + Seek> TarReader<R> {
+    /// A reader that seeks over what is not read. Offsets count from where the stream stands now.
+    pub fn seekable(input: R) -> Self {
+        Self::with(input, pass_by_seeking)
+    }
+}
+
+impl<R: Read> Read for TarReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(sparse) = &mut self.sparse else { return self.read_stored(buffer, u64::MAX) };
+        let count = match sparse.next() {
+            Next::End => return Ok(0),
+            Next::Data(limit) => self.read_stored(buffer, limit)?,
+            Next::Hole(length) => {
+                let count = usize::try_from(length).unwrap_or(usize::MAX).min(buffer.len());
+                buffer[..count].fill(0);
+                count
+            }
+        };
+        if let Some(sparse) = &mut self.sparse {
+            sparse.advance(count as u64);
+        }
+        Ok(count)
+    }
+}
+
+/// Returns whether so many bytes were there.
+fn pass_by_reading<R: Read>(input: &mut R, bytes: u64) -> io::Result<bool> {
+    let mut buffer = [0; 64 << 10];
+    let mut left = bytes;
+    while left > 0 {
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        match input.read(&mut buffer[..length]) {
+            Ok(0) => return Ok(false),
+            Ok(count) => left -= count as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+/// Returns whether so many bytes were there: seeking behind the end is no error, reading the last byte tells.
+fn pass_by_seeking<R: Read + Seek>(input: &mut R, bytes: u64) -> io::Result<bool> {
+    let Some(before_last) = bytes.checked_sub(1) else { return Ok(true) };
+    let Ok(before_last) = i64::try_from(before_last) else { return Ok(false) };
+    input.seek(SeekFrom::Current(before_last))?;
+    pass_by_reading(input, 1)
+}
