@@ -1,0 +1,40 @@
+//! Layers as directories, and layers as trees that are never written out.
+//!
+//! ```text
+//! unpack   layers ─▶ tar entries ─▶ Extractor ─▶ directory        (a node, RUN)
+//! Tree     layers ─▶ tar entries ─▶ merged view ─▶ Spool          (COPY --from, USER lookup: no root, no mounts)
+//! DirWalk  directory ─▶ sorted entries                            (COPY from the context, RUN's changes)
+//! ```
+//!
+//! Invariants: no system call gets a path that could leave the directory it works in (`openat2`, directory file
+//! descriptors, never following the last component); whiteouts hide only what lower layers brought; later entries
+//! win. Nothing here is atomic: unpack into a temporary directory and rename it. Nothing here writes layers.
+
+mod dirs;
+mod error;
+mod extract;
+mod metadata;
+mod options;
+pub mod passwd;
+mod path;
+mod remove;
+mod spool;
+mod tree;
+mod unpack;
+mod walk;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{Limit, RootfsError};
+pub use extract::Extractor;
+pub use options::{Holes, Limits, Ownership, UnpackOptions, Unpacked, Warning};
+pub use spool::Spool;
+pub use tree::{Node, Tree};
+pub use unpack::unpack;
+pub use walk::{DirWalk, Walked};
+
+pub(crate) use metadata::{OPAQUE_XATTRS, is_carried, is_overlay_xattr};
+pub(crate) use path::{Shown, join, split};
+pub(crate) use write::copy_content;
