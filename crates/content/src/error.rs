@@ -33,6 +33,16 @@ pub enum ContentError {
         /// Names that are nearly the same, best first.
         similar: Vec<String>,
     },
+    /// The beginning of an id that several images have.
+    #[error("{place}: `{name}` begins the ids of several images: {}", candidates.join(", "))]
+    AmbiguousImage {
+        /// Where it was looked for.
+        place: String,
+        /// What the user wrote.
+        name: String,
+        /// The digests that it could mean.
+        candidates: Vec<String>,
+    },
     /// A blob that should be there is not.
     #[error("{place} lacks the blob {digest}")]
     MissingBlob {
@@ -84,6 +94,30 @@ pub enum ContentError {
         size: u64,
         /// The limit in bytes.
         limit: u64,
+    },
+    /// An image whose documents lead to more content than any real one.
+    #[error("{place}: {root} leads to {what}, more than the limit of {limit}")]
+    GraphTooLarge {
+        /// Where it came from.
+        place: String,
+        /// The root.
+        root: Digest,
+        /// What there is too much of: `so many blobs`, `indexes of such a depth`.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// An image whose layers and configuration do not belong together.
+    #[error("{place}: the image {manifest} has {layers} layers, but its configuration lists {diff_ids}")]
+    LayerCount {
+        /// Where it came from.
+        place: String,
+        /// The image's manifest.
+        manifest: Digest,
+        /// Layers of the manifest.
+        layers: usize,
+        /// Layers of the configuration.
+        diff_ids: usize,
     },
     /// The index has no image for the platform.
     #[error("{place}: `{name}` has no image for {wanted}; it has {available}")]
@@ -208,6 +242,7 @@ impl ContentError {
             }
             Self::MissingBlob { .. } => Some("the image is incomplete there; pull, load or build it again".to_owned()),
             Self::NoPlatform { .. } => Some("choose one of these with `--platform`".to_owned()),
+            Self::AmbiguousImage { .. } => Some("write more of the id".to_owned()),
             Self::LayerTooLarge { .. } => {
                 Some("the layer may be malicious; if its origin is trusted, raise the limit".to_owned())
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oci::{Descriptor, Digest, Hasher, Reference};
 
-use crate::{BlobReader, ContentError, Named, Sealed, Sink, Source, Store, Upload};
+use crate::{BlobReader, ContentError, Ingest, Named, Sealed, Sink, Source, Store, Upload};
 
 /// A store in memory.
 #[derive(Debug, Default)]
@@ -24,6 +24,18 @@ impl Memory {
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change below is one statement: a panic elsewhere cannot leave half of one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes a name away; its root stays, without a name if it has no other.
+    fn remove_name(&mut self, name: &Reference) -> Option<Descriptor> {
+        let at = self.roots.iter().position(|named| named.name.as_ref() == Some(name))?;
+        let root = self.roots.remove(at).root;
+        if self.roots.iter().all(|named| named.root.digest != root.digest) {
+            self.roots.push(Named { name: None, root: root.clone() });
+        }
+        Some(root)
     }
 }
 
@@ -65,8 +77,9 @@ impl Sink for Memory {
     }
 
     fn publish(&self, what: &Descriptor, bytes: &[u8]) -> Result<(), ContentError> {
-        self.state().blobs.insert(what.digest, bytes.into());
-        Ok(())
+        let mut ingest = Ingest::begin(self, Some(what))?;
+        ingest.take(bytes)?;
+        ingest.commit().map(drop)
     }
 
     fn tag(&self, name: &Reference, what: &Descriptor) -> Result<(), ContentError> {
@@ -74,7 +87,8 @@ impl Sink for Memory {
         if !state.blobs.contains_key(&what.digest) {
             return Err(ContentError::MissingBlob { place: Sink::place(self), digest: what.digest });
         }
-        state.roots.retain(|named| named.name.as_ref() != Some(name));
+        state.remove_name(name);
+        state.roots.retain(|named| named.name.is_some() || named.root.digest != what.digest);
         state.roots.push(Named { name: Some(name.clone()), root: what.clone() });
         Ok(())
     }
@@ -86,15 +100,7 @@ impl Store for Memory {
     }
 
     fn untag(&self, name: &Reference) -> Result<Option<Descriptor>, ContentError> {
-        let mut state = self.state();
-        let Some(at) = state.roots.iter().position(|named| named.name.as_ref() == Some(name)) else {
-            return Ok(None);
-        };
-        let root = state.roots.remove(at).root;
-        if state.roots.iter().all(|named| named.root.digest != root.digest) {
-            state.roots.push(Named { name: None, root: root.clone() });
-        }
-        Ok(Some(root))
+        Ok(self.state().remove_name(name))
     }
 
     fn forget(&self, root: &Digest) -> Result<(), ContentError> {

@@ -56,7 +56,7 @@ pub trait Sink: Send + Sync {
     /// When the place does not take it.
     fn publish(&self, what: &Descriptor, bytes: &[u8]) -> Result<(), ContentError>;
 
-    /// Gives a stored root a name; an older root of that name loses it.
+    /// Gives a stored root a name; an older root of that name loses it (and stays, without a name if it has no other).
     ///
     /// # Errors
     /// When the root is not there or the place does not take names.

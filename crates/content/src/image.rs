@@ -1,0 +1,118 @@
+//! One image of one platform, with its documents.
+
+use oci::{Descriptor, DiffId, ImageConfig, ImageManifest, Manifest, Platform, Raw};
+
+use crate::{ContentError, Source, fetch_document};
+
+/// Indexes in indexes that are followed.
+const MAX_DEPTH: usize = 8;
+
+/// A layer of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerInfo {
+    /// The blob.
+    pub descriptor: Descriptor,
+    /// The digest of its tar, as the configuration gives it.
+    pub diff_id: DiffId,
+}
+
+/// One image of one platform.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The manifest.
+    pub manifest: Raw<ImageManifest>,
+    /// What the manifest is called.
+    pub manifest_descriptor: Descriptor,
+    /// The configuration.
+    pub config: Raw<ImageConfig>,
+    /// The layers, lowest first.
+    pub layers: Vec<LayerInfo>,
+}
+
+impl Image {
+    /// Bytes of all layers as they are stored.
+    pub fn layers_size(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.descriptor.size).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of the image as it is stored: manifest, configuration and layers.
+    pub fn size(&self) -> u64 {
+        let documents = self.manifest.bytes().len() as u64 + self.config.bytes().len() as u64;
+        self.layers_size().saturating_add(documents)
+    }
+
+    /// The layers as what unpacks them wants them.
+    pub fn layer_pairs(&self) -> Vec<(Descriptor, DiffId)> {
+        self.layers.iter().map(|layer| (layer.descriptor.clone(), layer.diff_id)).collect()
+    }
+}
+
+/// Reads the image that a root stands for on a platform. A root that is no index is taken as it is: it is all there is.
+///
+/// # Errors
+/// [`ContentError::NoPlatform`] when an index has nothing for the platform; [`ContentError::LayerCount`] when manifest
+/// and configuration do not belong together; and whatever reading documents can fail with.
+pub fn load_image(source: &dyn Source, root: &Descriptor, platform: &Platform) -> Result<Image, ContentError> {
+    let mut what = root.clone();
+    for _ in 0..MAX_DEPTH {
+        let bytes = fetch_document(source, &what)?;
+        let manifest = Manifest::parse(&what.media_type, bytes).map_err(|error| ContentError::Document {
+            place: source.place(),
+            digest: what.digest,
+            source: error.into(),
+        })?;
+        match manifest {
+            Manifest::Image(manifest) => return with_config(source, what, *manifest),
+            Manifest::Index(index) => match index.value().select(platform) {
+                Some(chosen) => what = chosen.clone(),
+                None => return Err(no_platform(source, root, platform, &index.value().manifests)),
+            },
+        }
+    }
+    Err(ContentError::GraphTooLarge {
+        place: source.place(),
+        root: root.digest,
+        what: "indexes inside each other",
+        limit: MAX_DEPTH,
+    })
+}
+
+fn with_config(
+    source: &dyn Source,
+    manifest_descriptor: Descriptor,
+    manifest: Raw<ImageManifest>,
+) -> Result<Image, ContentError> {
+    let what = &manifest.value().config;
+    let bytes = fetch_document(source, what)?;
+    let config = ImageConfig::parse(bytes).map_err(|error| ContentError::Document {
+        place: source.place(),
+        digest: what.digest,
+        source: error.into(),
+    })?;
+    let (layers, diff_ids) = (&manifest.value().layers, &config.value().rootfs.diff_ids);
+    if layers.len() != diff_ids.len() {
+        return Err(ContentError::LayerCount {
+            place: source.place(),
+            manifest: manifest_descriptor.digest,
+            layers: layers.len(),
+            diff_ids: diff_ids.len(),
+        });
+    }
+    let pair =
+        |(descriptor, diff_id): (&Descriptor, &DiffId)| LayerInfo { descriptor: descriptor.clone(), diff_id: *diff_id };
+    let layers = layers.iter().zip(diff_ids).map(pair).collect();
+    Ok(Image { manifest, manifest_descriptor, config, layers })
+}
+
+fn no_platform(source: &dyn Source, root: &Descriptor, wanted: &Platform, there: &[Descriptor]) -> ContentError {
+    let mut available: Vec<String> = Vec::new();
+    for platform in there.iter().filter_map(|entry| entry.platform.as_ref()).filter(|p| p.os != "unknown") {
+        let text = platform.to_string();
+        if !available.contains(&text) {
+            available.push(text);
+        }
+    }
+    let available = if available.is_empty() { "none".to_owned() } else { available.join(", ") };
+    let (place, name) = (source.place(), root.digest.to_string());
+    ContentError::NoPlatform { place, name, wanted: wanted.to_string(), available }
+}
