@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use content::layer::Layer;
-use content::{Disk, Sink};
+use content::{Disk, LayerInfo, Sink};
 use oci::{Descriptor, DiffId, Digest};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,13 @@ pub(crate) struct CachedLayer {
     pub(crate) diff_id: DiffId,
     /// Bytes of its tar.
     pub(crate) uncompressed_size: u64,
+}
+
+impl CachedLayer {
+    /// The layer as images list it.
+    pub(crate) fn info(&self) -> LayerInfo {
+        LayerInfo { descriptor: self.descriptor.clone(), diff_id: self.diff_id }
+    }
 }
 
 impl From<Layer> for CachedLayer {

@@ -5,12 +5,11 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use content::Disk;
+use content::{Disk, LayerInfo};
 use content::tar::{Entry, EntryKind};
 use oci::DiffId;
 use serde::{Deserialize, Serialize};
 
-use super::cache::CachedLayer;
 use super::destination::Places;
 use super::error::BuildError;
 use super::fingerprint::Fingerprint;
@@ -19,7 +18,7 @@ use crate::rootfs::Tree;
 /// The files of a stage.
 pub(crate) struct Files<'a> {
     store: &'a Disk,
-    layers: Vec<CachedLayer>,
+    layers: Vec<LayerInfo>,
     /// The entries of layers that this build made or saw; none for those that have to be read.
     entries: Vec<Option<Vec<Entry>>>,
     /// The merged view of the first layers.
@@ -31,18 +30,18 @@ impl<'a> Files<'a> {
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub(crate) fn new(store: &'a Disk, layers: Vec<CachedLayer>) -> Result<Self, BuildError> {
+    pub(crate) fn new(store: &'a Disk, layers: Vec<LayerInfo>) -> Result<Self, BuildError> {
         let entries = layers.iter().map(|_| None).collect();
         Ok(Self { store, layers, entries, tree: Tree::open(store, &[])? })
     }
 
     /// The layers, lowest first.
-    pub(crate) fn layers(&self) -> &[CachedLayer] {
+    pub(crate) fn layers(&self) -> &[LayerInfo] {
         &self.layers
     }
 
     /// Puts a layer on top; its entries, if they are known.
-    pub(crate) fn push(&mut self, layer: CachedLayer, entries: Option<Vec<Entry>>) {
+    pub(crate) fn push(&mut self, layer: LayerInfo, entries: Option<Vec<Entry>>) {
         self.layers.push(layer);
         self.entries.push(entries);
     }
@@ -77,7 +76,7 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    fn scan(&self, layer: &CachedLayer) -> Result<Vec<Entry>, BuildError> {
+    fn scan(&self, layer: &LayerInfo) -> Result<Vec<Entry>, BuildError> {
         let path = self.kept(&layer.diff_id);
         if let Some(entries) = load(&path) {
             return Ok(entries);

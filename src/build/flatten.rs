@@ -8,9 +8,8 @@ use std::io::{BufReader, Read, Write};
 
 use content::layer::LayerReader;
 use content::tar::{Entry, EntryKind, TarReader, TarWriter};
-use content::Disk;
+use content::{Disk, LayerInfo};
 
-use super::cache::CachedLayer;
 use super::destination::join;
 use super::error::BuildError;
 use super::walk::split;
@@ -31,7 +30,7 @@ pub(crate) enum Whiteouts {
 /// When a layer cannot be read or the tar cannot be written.
 pub(crate) fn flatten<W: Write>(
     store: &Disk,
-    layers: &[CachedLayer],
+    layers: &[LayerInfo],
     whiteouts: Whiteouts,
     output: W,
 ) -> Result<W, BuildError> {
@@ -51,7 +50,7 @@ pub(crate) fn flatten<W: Write>(
 }
 
 /// For every layer, the numbers of its entries that are seen.
-fn visible(store: &Disk, layers: &[CachedLayer], whiteouts: Whiteouts) -> Result<Vec<HashSet<usize>>, BuildError> {
+fn visible(store: &Disk, layers: &[LayerInfo], whiteouts: Whiteouts) -> Result<Vec<HashSet<usize>>, BuildError> {
     let mut hidden = Hidden::default();
     let mut seen = vec![HashSet::new(); layers.len()];
     for (at, layer) in layers.iter().enumerate().rev() {
@@ -129,7 +128,7 @@ impl Hidden {
     }
 }
 
-fn open<'a>(store: &'a Disk, layer: &CachedLayer) -> Result<TarReader<Box<dyn Read + 'a>>, BuildError> {
+fn open<'a>(store: &'a Disk, layer: &LayerInfo) -> Result<TarReader<Box<dyn Read + 'a>>, BuildError> {
     let reader = LayerReader::open(store, &layer.descriptor)?.verify_diff_id(layer.diff_id)?;
     Ok(TarReader::new(Box::new(BufReader::with_capacity(256 << 10, reader))))
 }

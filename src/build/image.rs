@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use content::{Sink, store_bytes};
+use content::{LayerInfo, Sink, store_bytes};
 use oci::{Compression, Descriptor, Digest, ImageConfig, ImageManifest, Index, MediaType, Platform, Raw};
 
-use super::cache::CachedLayer;
 use super::error::BuildError;
 use super::request::Format;
 
@@ -27,7 +26,7 @@ pub struct BuiltImage {
 pub(crate) fn store_image(
     sink: &dyn Sink,
     config: ImageConfig,
-    layers: &[CachedLayer],
+    layers: &[LayerInfo],
     format: Format,
     annotations: &BTreeMap<String, String>,
 ) -> Result<BuiltImage, BuildError> {

@@ -12,9 +12,9 @@ use rustix::io::Errno;
 
 use super::destination::join;
 use super::error::BuildError;
-use super::glob::{Pattern, parts};
 use super::shown::shown;
 use super::walk::{Base, Found, Verdict, WalkError, split};
+use crate::kubefile::glob::Pattern;
 use crate::rootfs::{Node, Tree};
 
 /// Names that are shown for a source that is not there.
@@ -162,16 +162,25 @@ fn candidates<G: Ground>(ground: &G, pattern: &[u8]) -> Result<Vec<Vec<u8>>, Bui
     let mut found = vec![Vec::new()];
     for part in parts(pattern) {
         let mut next = Vec::new();
+        if part == b"**" {
+            found.into_iter().try_for_each(|path| any_depth(ground, path, &mut next))?;
+            found = next;
+            continue;
+        }
+        let text = String::from_utf8_lossy(part);
+        if !Pattern::is_pattern(&text) {
+            found.iter_mut().for_each(|path| *path = join(path, part));
+            continue;
+        }
+        let glob = Pattern::parse(&text).map_err(|reason| BuildError::Value {
+            what: "the pattern",
+            text: shown(pattern),
+            reason: reason.to_string(),
+        })?;
         for path in found {
-            match Pattern::parse(part)? {
-                Pattern::Name(name) => next.push(join(&path, &name)),
-                Pattern::AnyDepth => any_depth(ground, path, &mut next)?,
-                Pattern::Wild(glob) => {
-                    for name in ground.names(&path)? {
-                        if glob.matches(&name) {
-                            next.push(join(&path, &name));
-                        }
-                    }
+            for name in ground.names(&path)? {
+                if glob.matches(&String::from_utf8_lossy(&name)) {
+                    next.push(join(&path, &name));
                 }
             }
         }
@@ -180,6 +189,11 @@ fn candidates<G: Ground>(ground: &G, pattern: &[u8]) -> Result<Vec<Vec<u8>>, Bui
     found.sort_unstable();
     found.dedup();
     Ok(found)
+}
+
+/// The components of a path or pattern.
+fn parts(pattern: &[u8]) -> impl Iterator<Item = &[u8]> {
+    pattern.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
 }
 
 /// The path and every directory below it.
