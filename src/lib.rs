@@ -3,4 +3,5 @@
 //! The rooms and who may look at whom are in ARCHITECTURE.md; `tests/tidy.rs` holds the table.
 
 pub mod build;
+pub mod kubefile;
 pub mod rootfs;

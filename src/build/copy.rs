@@ -18,7 +18,7 @@ use rustix::fs::FileType;
 
 use super::archive::{self, Spooling};
 use super::decompress::Packing;
-use super::destination::{Target, join, land, land_file};
+use super::destination::{Target, land, land_file};
 use super::error::BuildError;
 use super::event::BuildEvent;
 use super::files::Files;
@@ -60,6 +60,8 @@ pub(crate) struct CopyOrder<'k> {
     pub(crate) stamp: Stamp,
     /// What `--exclude` leaves out.
     pub(crate) exclude: &'k Judge<'k>,
+    /// The same, as written.
+    pub(crate) exclude_patterns: &'k [String],
     /// `--parents`.
     pub(crate) keeps_parents: bool,
     /// What becomes of archives.
@@ -383,7 +385,7 @@ pub(crate) fn describe(
             Content::Bytes(bytes) => {
                 shape.bytes(bytes);
             }
-            Content::Nothing | Content::Slice { .. } | Content::Spooled { .. } => {}
+            Content::Nothing | Content::InImage(_) | Content::Slice { .. } | Content::Spooled { .. } => {}
         }
     }
     shape.number(items.len() as u64);

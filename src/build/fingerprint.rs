@@ -1,8 +1,9 @@
 //! Keys of the build cache: SHA-256 over fields that cannot run into each other.
 
+use content::tar::{Entry, EntryKind};
 use oci::{Algorithm, Digest, Hasher};
 
-use super::walk::{Facts, Found};
+use super::walk::Facts;
 
 /// Collects the fields of a key.
 #[derive(Debug)]
@@ -44,13 +45,22 @@ impl Fingerprint {
         self.number(count)
     }
 
-    /// Adds what of a file decides about its entry: the same in a fresh checkout of the same content.
-    pub(crate) fn shape(&mut self, file: &Found) -> &mut Self {
-        self.bytes(&file.path).bytes(&file.target);
-        let facts = &file.facts;
-        let kind = facts.kind as u64;
-        self.number(kind).number(u64::from(facts.mode));
-        self.number(if file.facts.kind == rustix::fs::FileType::RegularFile { facts.size } else { 0 })
+    /// Adds all of an entry but its times and attributes.
+    pub(crate) fn entry(&mut self, entry: &Entry) -> &mut Self {
+        self.bytes(&entry.path).number(u64::from(entry.mode)).number(entry.uid).number(entry.gid);
+        match &entry.kind {
+            EntryKind::File { size } => self.number(1).number(*size),
+            EntryKind::Directory => self.number(2),
+            EntryKind::Symlink { target } => self.number(3).bytes(target),
+            EntryKind::HardLink { target } => self.number(4).bytes(target),
+            EntryKind::CharDevice { major, minor } => {
+                self.number(5).number(u64::from(*major)).number(u64::from(*minor))
+            }
+            EntryKind::BlockDevice { major, minor } => {
+                self.number(6).number(u64::from(*major)).number(u64::from(*minor))
+            }
+            EntryKind::Fifo => self.number(7),
+        }
     }
 
     /// Adds what tells whether a file was touched since.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use content::tar::{Entry, EntryKind};
 
+use super::from_image::Spooled;
 use super::walk::{Base, Facts};
 
 /// Where the content of a file is.
@@ -28,6 +29,15 @@ pub(crate) enum Content {
     },
     /// In memory: a heredoc.
     Bytes(Arc<[u8]>),
+    /// In an image, at this path: it is spooled before it is packed.
+    InImage(Vec<u8>),
+    /// Copied out of an image.
+    Spooled {
+        /// All that was copied.
+        spooled: Arc<Spooled>,
+        /// The path in the image.
+        path: Vec<u8>,
+    },
     /// A part of an open file: an archive or a spool.
     Slice {
         /// The open file.

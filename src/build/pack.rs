@@ -54,11 +54,12 @@ impl Write for HashOnly {
 
 fn append<W: Write>(tar: &mut TarWriter<W>, item: &Item, opener: &mut Opener) -> Result<(), BuildError> {
     match &item.content {
-        Content::Nothing => put(tar, item, &mut io::empty()),
+        Content::Nothing | Content::InImage(_) => put(tar, item, &mut io::empty()),
+        Content::Spooled { spooled, path } => put(tar, item, &mut spooled.spool.open(path)?),
         Content::Bytes(bytes) => put(tar, item, &mut &bytes[..]),
         Content::Slice { file, offset } => {
             let size = if let EntryKind::File { size } = item.entry.kind { size } else { 0 };
-            put(tar, item, &mut Slice { file, offset: *offset, left: size })
+            put(tar, item, &mut Slice::new(file, *offset, size))
         }
         Content::Beneath { base, path, facts } => {
             let named = |doing| {
@@ -117,10 +118,17 @@ impl Opener {
 }
 
 /// A part of a file, from front to back.
-struct Slice<'a> {
+pub(crate) struct Slice<'a> {
     file: &'a File,
     offset: u64,
     left: u64,
+}
+
+impl<'a> Slice<'a> {
+    /// `size` bytes from `offset` on.
+    pub(crate) fn new(file: &'a File, offset: u64, size: u64) -> Self {
+        Self { file, offset, left: size }
+    }
 }
 
 impl Read for Slice<'_> {
