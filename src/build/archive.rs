@@ -14,7 +14,7 @@ use oci::Compression;
 
 use super::decompress::{self, Packing};
 use super::error::BuildError;
-use super::item::{Content, Item};
+use super::item::{Content, Identity, Item};
 use super::walk::split;
 
 /// Bytes that are read ahead.
@@ -61,7 +61,12 @@ fn is_tar_header(block: &[u8]) -> bool {
 ///
 /// # Errors
 /// When the archive is damaged or an entry would leave its place.
-pub(crate) fn read(file: File, packing: Packing, path: &Path, spool: &mut Spooling) -> Result<Vec<Item>, BuildError> {
+pub(crate) fn read(
+    file: File,
+    packing: Packing,
+    path: &Path,
+    spool: &mut Spooling,
+) -> Result<Vec<Item>, BuildError> {
     let unreadable = |source| BuildError::Source { doing: "read", path: path.to_owned(), source };
     let damaged = |source: TarError| BuildError::Archive { path: path.to_owned(), source };
     let archive = Arc::new(file);
@@ -86,7 +91,7 @@ pub(crate) fn read(file: File, packing: Packing, path: &Path, spool: &mut Spooli
                     true => (Arc::clone(&archive), tar.content_offset()),
                     false => spool.take(&mut tar, *size).map_err(unreadable)?,
                 };
-                let identity = Some((Arc::as_ptr(&content).addr() as u64, offset));
+                let identity = Some(Identity::Slice(Arc::as_ptr(&content).addr(), offset));
                 Item { entry, content: Content::Slice { file: content, offset }, identity }
             }
             _ => Item { entry, content: Content::Nothing, identity: None },

@@ -22,7 +22,7 @@ use super::destination::{Target, land, land_file};
 use super::error::BuildError;
 use super::event::BuildEvent;
 use super::files::Files;
-use super::item::{Content, Item};
+use super::item::{Content, Identity, Item};
 use super::layer::{Key, Layers, Made, is_settled};
 use super::placement::{self, Stamp};
 use super::request::is_url;
@@ -221,7 +221,7 @@ impl Copier<'_, '_> {
         if has_content {
             item.content = Content::Beneath { base: Arc::clone(base), path, facts };
         }
-        item.identity = is_shared.then_some(facts.inode);
+        item.identity = is_shared.then_some(Identity::Inode(facts.inode.0, facts.inode.1));
         Some(item)
     }
 

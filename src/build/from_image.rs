@@ -11,7 +11,7 @@ use super::copy::{Copied, Copier, CopyOrder};
 use super::destination::{Places, resolve};
 use super::error::BuildError;
 use super::files::Files;
-use super::item::{Content, Item};
+use super::item::{Content, Identity, Item};
 use super::layer::Key;
 use super::placement;
 use super::sources::{Ground, ImageGround, Wanted, select};
@@ -121,11 +121,9 @@ impl Copier<'_, '_> {
 }
 
 fn to_item(node: Node) -> Item {
-    let (layer, inside) = node.identity();
-    let mut hash = std::hash::DefaultHasher::new();
-    std::hash::Hash::hash(inside, &mut hash);
     let is_file = matches!(node.entry.kind, EntryKind::File { .. });
-    let identity = is_file.then(|| (layer as u64, std::hash::Hasher::finish(&hash)));
+    let (layer, inside) = node.identity();
+    let identity = is_file.then(|| Identity::InLayer(layer, inside.to_vec()));
     let content = if is_file { Content::InImage(node.entry.path.clone()) } else { Content::Nothing };
     Item { entry: node.entry, content, identity }
 }

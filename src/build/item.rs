@@ -47,6 +47,17 @@ pub(crate) enum Content {
     },
 }
 
+/// What all names of one file have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Identity {
+    /// Device and inode.
+    Inode(u64, u64),
+    /// The open file (by its address, as it stays open) and the place in it.
+    Slice(usize, u64),
+    /// A layer of an image and the path in it.
+    InLayer(usize, Vec<u8>),
+}
+
 /// A file that an instruction puts into an image.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
@@ -54,8 +65,8 @@ pub(crate) struct Item {
     pub(crate) entry: Entry,
     /// Its content.
     pub(crate) content: Content,
-    /// Equal for all names of one file (device and inode, or the place in a spool); none for a file of one name.
-    pub(crate) identity: Option<(u64, u64)>,
+    /// Equal for all names of one file; none for what surely has one name only.
+    pub(crate) identity: Option<Identity>,
 }
 
 impl Item {
@@ -88,9 +99,9 @@ pub(crate) fn arrange(mut items: Vec<Item>) -> Vec<Item> {
     items.reverse();
     items.dedup_by(|later, kept| later.entry.path == kept.entry.path);
     items.reverse();
-    let mut first_names: HashMap<(u64, u64), Vec<u8>> = HashMap::new();
+    let mut first_names: HashMap<Identity, Vec<u8>> = HashMap::new();
     for item in &mut items {
-        let Some(identity) = item.identity else { continue };
+        let Some(identity) = item.identity.take() else { continue };
         match first_names.get(&identity) {
             Some(first) => {
                 item.entry.kind = EntryKind::HardLink { target: first.clone() };
