@@ -5,3 +5,4 @@
 pub mod build;
 pub mod kubefile;
 pub mod rootfs;
+pub mod sandbox;
