@@ -28,6 +28,7 @@ mod keyword;
 mod lexer;
 mod lines;
 pub mod mount;
+mod mount_fields;
 mod parse;
 pub mod port;
 mod resolve;
