@@ -3,6 +3,8 @@
 //! The peer is a Go program (`tests/oracles/dockerfile`), built here. Without Go this test fails: a comparison that
 //! did not happen proves nothing. Generated cases come from a fixed seed, so a failure can be repeated.
 
+#![allow(clippy::expect_used, reason = "helpers outside of test functions may fail a test too")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

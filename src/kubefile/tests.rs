@@ -85,7 +85,7 @@ fn each_error_shows_its_line_and_a_way_out() {
 #[test]
 fn errors_of_expansion_point_into_the_instruction() {
     let mut all = String::new();
-    for text in ["ENV A=1 \\\n  B=${NOPE:?tell me}", "EXPOSE 80 $PORT", "RUN --mount=type=$PORT x", "USER ${X#\\a}"] {
+    for text in ["ENV A=1 \\\n  B=${NOPE:?name_it}", "EXPOSE 80 $PORT", "RUN --mount=type=$PORT x", "USER ${X#\\a}"] {
         let error = only(text).expand(Escape::Backslash, &|name| (name == "PORT").then(|| "http".to_owned()));
         all.push_str(&format!("{}\n\n", error.expect_err(text)));
     }
