@@ -79,3 +79,16 @@ fn load(world: &World<'_>, name: &str, root: &Descriptor, platform: &Platform) -
     }
     Ok(BaseImage { config, layers: image.layers })
 }
+
+/// Finds an image of an OCI layout.
+///
+/// # Errors
+/// When it is not there.
+pub(crate) fn from_layout(
+    _world: &World<'_>,
+    _name: &str,
+    _path: &std::path::Path,
+    _platform: &Platform,
+) -> Result<BaseImage, BuildError> {
+    Err(BuildError::Unsupported { what: "oci-layout://".to_owned(), instead: None })
+}

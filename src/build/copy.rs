@@ -6,7 +6,6 @@
 //! ```
 
 use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -385,7 +384,11 @@ pub(crate) fn describe(
             Content::Bytes(bytes) => {
                 shape.bytes(bytes);
             }
-            Content::Nothing | Content::InImage(_) | Content::Slice { .. } | Content::Spooled { .. } => {}
+            Content::Nothing
+            | Content::InImage(_)
+            | Content::Slice { .. }
+            | Content::Spooled { .. }
+            | Content::Changed { .. } => {}
         }
     }
     shape.number(items.len() as u64);

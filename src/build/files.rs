@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::destination::Places;
 use super::error::BuildError;
 use super::fingerprint::Fingerprint;
+use super::walk::split;
 use crate::rootfs::Tree;
 
 /// The files of a stage.
@@ -74,6 +75,19 @@ impl<'a> Files<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a layer from number `first` on hides files of those below.
+    ///
+    /// # Errors
+    /// When a layer cannot be read.
+    pub(crate) fn has_whiteouts(&self, first: usize) -> Result<bool, BuildError> {
+        for layer in &self.layers[first..] {
+            if self.scan(layer)?.iter().any(|entry| split(&entry.path).1.starts_with(b".wh.")) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn scan(&self, layer: &LayerInfo) -> Result<Vec<Entry>, BuildError> {

@@ -14,7 +14,7 @@ use super::files::Files;
 use super::item::{Content, Identity, Item};
 use super::layer::Key;
 use super::placement;
-use super::sources::{Ground, ImageGround, Wanted, select};
+use super::sources::{ImageGround, Wanted, select};
 use super::walk::{Verdict, split};
 use crate::kubefile::Source;
 use crate::rootfs::{Node, Spool};

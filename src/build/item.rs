@@ -11,6 +11,7 @@ use std::sync::Arc;
 use content::tar::{Entry, EntryKind};
 
 use super::from_image::Spooled;
+use super::run::HeldChanges;
 use super::walk::{Base, Facts};
 
 /// Where the content of a file is.
@@ -37,6 +38,13 @@ pub(crate) enum Content {
         spooled: Arc<Spooled>,
         /// The path in the image.
         path: Vec<u8>,
+    },
+    /// Among the changes of a command.
+    Changed {
+        /// All its changes.
+        held: Arc<HeldChanges>,
+        /// The entry that they know the file by.
+        entry: Box<Entry>,
     },
     /// A part of an open file: an archive or a spool.
     Slice {

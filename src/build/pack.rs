@@ -56,6 +56,10 @@ fn append<W: Write>(tar: &mut TarWriter<W>, item: &Item, opener: &mut Opener) ->
     match &item.content {
         Content::Nothing | Content::InImage(_) => put(tar, item, &mut io::empty()),
         Content::Spooled { spooled, path } => put(tar, item, &mut spooled.spool.open(path)?),
+        Content::Changed { held, entry } => match held.changes.open(entry)? {
+            Some(mut file) => put(tar, item, &mut file),
+            None => put(tar, item, &mut io::empty()),
+        },
         Content::Bytes(bytes) => put(tar, item, &mut &bytes[..]),
         Content::Slice { file, offset } => {
             let size = if let EntryKind::File { size } = item.entry.kind { size } else { 0 };

@@ -51,8 +51,6 @@ pub(crate) trait Ground {
     fn names(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, BuildError>;
     /// The file at a path that is free of symbolic links and all files below it, parents first.
     fn walk(&self, path: &[u8], judge: &Judge<'_>) -> Result<Vec<Self::File>, BuildError>;
-    /// A file's path.
-    fn path(file: &Self::File) -> &[u8];
 }
 
 /// One source that was found, with all that is below it.
@@ -271,10 +269,6 @@ impl Ground for Base {
         self.walk(path, &mut |path, kind| judge(path, kind == FileType::Directory), &mut found)?;
         Ok(found)
     }
-
-    fn path(file: &Found) -> &[u8] {
-        &file.path
-    }
 }
 
 impl From<WalkError> for BuildError {
@@ -332,10 +326,6 @@ impl Ground for ImageGround<'_, '_> {
             }
         }
         Ok(found)
-    }
-
-    fn path(file: &Node) -> &[u8] {
-        &file.entry.path
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use content::LayerInfo;
 use content::tar::Entry;
 use oci::{ImageConfig, Platform};
 
@@ -21,7 +20,7 @@ use super::history::created_by;
 use super::item::Item;
 use super::layer::{Key, Layers, Made};
 use super::mode::ModeChange;
-use super::placement::{self, Stamp};
+use super::placement::Stamp;
 use super::plan::{Base, BuildPlan, PlannedStage};
 use super::request::{BuildRequest, NamedContext};
 use super::run::Lowers;
@@ -414,9 +413,3 @@ fn judge(ignore: &IgnoreFile, path: &[u8], is_directory: bool) -> Verdict {
         true => Verdict::Skip,
     }
 }
-
-/// The layers of a stage that are of this build.
-pub(crate) fn own_layers<'s>(state: &'s StageState<'_>) -> &'s [LayerInfo] {
-    &state.files.layers()[state.base_layers..]
-}
-

@@ -196,7 +196,7 @@ impl Base {
 
     /// The files of one directory, sorted by name. The directory is closed before its children are entered, so that deep
     /// trees do not run out of descriptors.
-    fn children(&self, path: &[u8]) -> Result<Vec<Found>, WalkError> {
+    pub(crate) fn children(&self, path: &[u8]) -> Result<Vec<Found>, WalkError> {
         let problem = |doing| move |source: io::Error| WalkError { path: self.name(path), doing, source };
         let directory = self.directory(path).map_err(problem("list"))?;
         let mut children = Vec::new();
