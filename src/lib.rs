@@ -2,6 +2,7 @@
 //!
 //! The rooms and who may look at whom are in ARCHITECTURE.md; `tests/tidy.rs` holds the table.
 
+pub mod build;
 pub mod cli;
 pub mod cluster;
 pub mod execute;

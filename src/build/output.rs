@@ -43,9 +43,7 @@ pub(crate) fn export(request: &BuildRequest, world: &World<'_>, results: &[Expor
             }
             Output::Tar(path) => {
                 let path = request.working_directory.join(path);
-                atomically(&path, |file| {
-                    flatten(world.store, single(results)?, Whiteouts::Drop, file).map(drop)
-                })?;
+                atomically(&path, |file| flatten(world.store, single(results)?, Whiteouts::Drop, file).map(drop))?;
             }
             Output::TarStream => {
                 let mut stdout = world.stdout.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,9 +10,7 @@ use content::layer::LayerReader;
 use content::tar::{Entry, EntryKind, TarReader};
 use content::{Disk, Image, load_image};
 use oci::{Platform, Reference};
-use sealos::build::{
-    BuildError, BuildEvent, BuildObserver, BuildOutcome, BuildRequest, ContextPlace, World, build,
-};
+use sealos::build::{BuildError, BuildEvent, BuildObserver, BuildOutcome, BuildRequest, ContextPlace, World, build};
 
 /// Keeps what it hears.
 #[derive(Default)]
