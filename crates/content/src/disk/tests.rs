@@ -194,7 +194,8 @@ fn what_is_damaged_is_named() {
     disk.tag(&name("a:1"), &sample.root).unwrap();
     let layer = &sample.blobs[2];
     fs::remove_file(disk.blob_path(&layer.digest)).unwrap();
-    let error = copy(&disk, &Memory::default(), &[sample.root.clone()], &CopyOptions::default(), &Silent).unwrap_err();
+    let error = copy(&disk, &Memory::default(), std::slice::from_ref(&sample.root), &CopyOptions::default(), &Silent)
+        .unwrap_err();
     assert_eq!(error.to_string(), format!("the store {} lacks the blob {}", disk.root().display(), layer.digest));
     assert!(error.help().is_some());
     fs::write(disk.root().join("index.json"), "not JSON").unwrap();
@@ -263,7 +264,7 @@ fn what_dead_processes_left_is_removed_and_what_live_ones_use_is_not() {
     fs::write(dead.join("file"), "12345").unwrap();
     let locked_out = disk.root().join("work/build-1-2/none");
     fs::create_dir(&locked_out).unwrap();
-    fs::set_permissions(&locked_out, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(&locked_out, std::os::unix::fs::PermissionsExt::from_mode(0o0)).unwrap();
     fs::write(disk.root().join("leases/1-1"), format!("{} -\n", Digest::of(b"x"))).unwrap();
     fs::write(disk.root().join("ingest/new-1-1"), "123").unwrap();
     let recent = disk.upload_path(&Digest::of(b"recent"));
