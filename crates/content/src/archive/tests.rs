@@ -298,6 +298,71 @@ fn a_damaged_archive_names_what_is_wrong_and_leaves_the_store_as_it_was() {
     }
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 48, ..Default::default() })]
+    #[test]
+    fn no_damage_makes_a_name_visible_or_leaves_a_trace(at in 0_usize..60_000, value: u8, cut: bool, docker: bool) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut bytes = if docker { foreign_docker_archive("first/layer.tar", "linked/layer.tar") } else {
+            let (source, root) = image_of(&[Compression::Gzip]);
+            let mut bytes = Vec::new();
+            let images = [(Some(name("a:1")), root)];
+            save_stream(&source, &images, Format::OciArchive, &mut bytes, &options(&directory), &Silent).unwrap();
+            bytes
+        };
+        let at = at % bytes.len();
+        if cut { bytes.truncate(at) } else { bytes[at] = value }
+        let path = directory.path().join("a.tar");
+        fs::write(&path, &bytes).unwrap();
+        for way in ["file", "stream"] {
+            let store = fresh(&directory, way);
+            let before = state(&store);
+            let result = match way {
+                "file" => load(&path, &store, &Silent),
+                _ => load_stream("stdin", &mut &bytes[..], &store, &Silent),
+            };
+            match result {
+                Err(_) => proptest::prop_assert_eq!(state(&store), before),
+                // The damage is where nobody looks; then everything else is right.
+                Ok(loaded) => for image in loaded {
+                    let copied = crate::copy(&store, &Memory::default(), &[image.root], &crate::CopyOptions::default(), &Silent);
+                    proptest::prop_assert!(copied.is_ok(), "{:?}", copied);
+                },
+            }
+        }
+    }
+}
+
+#[test]
+fn names_stand_in_the_manifest_json_of_newer_docker_archives() {
+    let directory = tempfile::tempdir().unwrap();
+    let (source, root) = image();
+    let mut whole = Vec::new();
+    save_stream(&source, &[(None, root.clone())], Format::OciArchive, &mut whole, &options(&directory), &Silent)
+        .unwrap();
+    let image = crate::load_image(&source, &root, &oci::Platform::host()).unwrap();
+    let manifest = format!(
+        r#"[{{"Config":"blobs/sha256/{}","RepoTags":["new:1","quay.io/x/new:2"],"Layers":[]}}]"#,
+        image.config.digest().hex()
+    );
+    // Behind the last member, in place of the end mark.
+    whole.truncate(whole.len() - 1024);
+    whole.extend(tar_of(&[("manifest.json", manifest.as_bytes())]));
+    let path = directory.path().join("a.tar");
+    fs::write(&path, &whole).unwrap();
+    for way in ["file", "stream"] {
+        let store = fresh(&directory, way);
+        match way {
+            "file" => load(&path, &store, &Silent).unwrap(),
+            _ => load_stream("stdin", &mut &whole[..], &store, &Silent).unwrap(),
+        };
+        let records = store.records().unwrap();
+        let shown: Vec<String> = records.iter().filter_map(|r| r.name.as_ref()).map(Reference::familiar).collect();
+        assert_eq!(shown, ["new:1", "quay.io/x/new:2"], "{way}");
+        assert!(records.iter().all(|record| record.root == root), "{way}");
+    }
+}
+
 #[test]
 fn what_was_there_before_a_failed_load_stays() {
     let directory = tempfile::tempdir().unwrap();

@@ -222,7 +222,7 @@ fn pruning_keeps_what_is_needed_and_tells_what_it_removed() {
         fill(&disk, sample);
         disk.tag(&name(tag), &sample.root).unwrap();
     }
-    disk.untag(&name("moved:1")).unwrap();
+    disk.reopen().unwrap().untag(&name("moved:1")).unwrap();
     disk.mark_used(&used.root.digest, "cluster default").unwrap();
     fs::create_dir(disk.cache_dir().join("build")).unwrap();
     let record = |sample: &Sample| format!(r#"{{"layer":{}}}"#, serde_json::to_string(&sample.blobs[0]).unwrap());
@@ -252,6 +252,20 @@ fn pruning_keeps_what_is_needed_and_tells_what_it_removed() {
     prune(&disk, PruneScope::Unreferenced);
     assert!(disk.blobs().unwrap().is_empty());
     assert!(!records[1].exists());
+}
+
+#[test]
+fn an_image_can_be_removed_and_collected_by_the_handle_that_found_it() {
+    let (_directory, disk) = fresh();
+    let sample = Sample::new(28).unwrap();
+    fill(&disk, &sample);
+    disk.tag(&name("a:1"), &sample.root).unwrap();
+    let remover = Disk::open(disk.root()).unwrap();
+    drop(disk);
+    remover.find("a:1").unwrap();
+    assert_eq!(prune(&remover, PruneScope::Unreferenced).blobs, 0, "what was found is kept");
+    remover.forget(&sample.root.digest).unwrap();
+    assert_eq!(prune(&remover, PruneScope::Dangling).blobs, 8);
 }
 
 #[test]
