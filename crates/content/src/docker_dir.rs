@@ -8,15 +8,15 @@
 //! ```
 
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
-use oci::{Descriptor, Digest, MediaType, Reference};
+use oci::{Descriptor, Digest, Hasher, MediaType, Reference};
 use serde::Deserialize;
 
 use crate::layout::Temporary;
-use crate::{BlobReader, ContentError, Ingest, Sink, Source, Upload, blob_dir, durable, fetch_document};
+use crate::{BlobReader, ContentError, Sink, Source, Upload, blob_dir, durable, fetch_document};
 
 const VERSION: &str = "Directory Transport Version: 1.1\n";
 const FORMAT: &str = "image directory";
@@ -154,11 +154,15 @@ impl Sink for DockerDir {
     }
 
     fn publish(&self, what: &Descriptor, bytes: &[u8]) -> Result<(), ContentError> {
-        let mut ingest = Ingest::begin(self, Some(what))?;
-        ingest.take(bytes)?;
-        ingest.commit()?;
-        let renamed = fs::rename(self.blob(&what.digest), self.document(&what.digest));
-        renamed.map_err(ContentError::io(format!("store {} in {}", what.digest, Source::place(self))))
+        let mut hasher = Hasher::new(what.digest.algorithm());
+        hasher.update(bytes);
+        let actual = hasher.finish();
+        if actual != what.digest {
+            return Err(ContentError::DigestMismatch { place: Source::place(self), expected: what.digest, actual });
+        }
+        let mut file = Temporary::begin(&self.directory, |digest: &Digest| self.document(digest))?;
+        let written = file.write_all(bytes).and_then(|()| file.keep(&what.digest));
+        written.map_err(ContentError::io(format!("store {} in {}", what.digest, Source::place(self))))
     }
 
     fn tag(&self, _name: &Reference, _what: &Descriptor) -> Result<(), ContentError> {

@@ -173,11 +173,11 @@ impl<F: Fn(&Digest) -> PathBuf + Send> Temporary<F> {
         Ok(Self { file, place })
     }
 
-    fn keep(self, sealed: &Sealed) -> io::Result<()> {
+    pub(crate) fn keep(self, digest: &Digest) -> io::Result<()> {
         let file = self.file.as_file();
         file.set_permissions(Permissions::from_mode(0o644))?;
         file.sync_data()?;
-        self.file.persist((self.place)(&sealed.digest()))?;
+        self.file.persist((self.place)(digest))?;
         Ok(())
     }
 }
@@ -202,7 +202,7 @@ impl<F: Fn(&Digest) -> PathBuf + Send> Upload for Temporary<F> {
     }
 
     fn commit(self: Box<Self>, sealed: &Sealed) -> Result<(), ContentError> {
-        self.keep(sealed).map_err(ContentError::io(format!("store the blob {}", sealed.digest())))
+        self.keep(&sealed.digest()).map_err(ContentError::io(format!("store the blob {}", sealed.digest())))
     }
 
     fn discard(self: Box<Self>) -> Result<(), ContentError> {

@@ -30,7 +30,7 @@ pub struct Archive {
 #[derive(Debug)]
 enum Kind {
     Layout(Layout),
-    Directory(DockerDir),
+    Directory(Box<DockerDir>),
     Tar(Tar),
 }
 
@@ -88,7 +88,7 @@ fn directory(path: &Path) -> Result<Archive, ContentError> {
     if path.join("manifest.json").exists() {
         let directory = DockerDir::open(path)?;
         let images = directory.root().map(|root| docker::named(Vec::new(), root)).unwrap_or_default();
-        return Ok(archive(Kind::Directory(directory), images));
+        return Ok(archive(Kind::Directory(Box::new(directory)), images));
     }
     let reason = "the directory has neither an oci-layout nor a manifest.json".to_owned();
     Err(docker::wrong(&path.display().to_string(), reason))
@@ -246,7 +246,7 @@ impl Source for Archive {
     fn place(&self) -> String {
         match &self.kind {
             Kind::Layout(layout) => Source::place(layout),
-            Kind::Directory(directory) => Source::place(directory),
+            Kind::Directory(directory) => Source::place(&**directory),
             Kind::Tar(tar) => format!("the archive {}", tar.path.display()),
         }
     }

@@ -8,8 +8,9 @@ use oci::{Descriptor, Platform, Reference};
 
 use super::{docker_writer, oci_writer};
 use crate::docker_dir::DockerDir;
+use crate::durable::{self, WriteBack};
 use crate::layout::Layout;
-use crate::{ContentError, CopyOptions, Observer, Sink, Source, Sparse, copy, durable};
+use crate::{ContentError, CopyOptions, Observer, Sink, Source, Sparse, copy};
 
 /// A form that images are carried in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +67,8 @@ pub fn save(
                 let file = OpenOptions::new().write(true).open(path).map_err(ContentError::io(doing()))?;
                 return save_stream(source, images, format, file, options, observer);
             }
-            let fresh = Fresh::create(path).map_err(ContentError::io(doing()))?;
-            save_stream(source, images, format, &fresh.file, options, observer)?;
+            let mut fresh = Fresh::create(path).map_err(ContentError::io(doing()))?;
+            save_stream(source, images, format, &mut fresh, options, observer)?;
             fresh.keep().map_err(ContentError::io(doing()))
         }
         Format::OciDir => {
@@ -167,6 +168,7 @@ struct Fresh {
     file: File,
     path: PathBuf,
     target: PathBuf,
+    write_back: WriteBack,
     is_kept: bool,
 }
 
@@ -188,7 +190,7 @@ impl Fresh {
         }
         // What an interrupted run left.
         file.set_len(0)?;
-        Ok(Self { file, path, target, is_kept: false })
+        Ok(Self { file, path, target, write_back: WriteBack::default(), is_kept: false })
     }
 
     fn keep(mut self) -> io::Result<()> {
@@ -199,6 +201,18 @@ impl Fresh {
             Some(directory) => durable::sync_directory(directory),
             None => durable::sync_directory(Path::new(".")),
         }
+    }
+}
+
+impl Write for Fresh {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.write_back.wrote(&self.file, count);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -60,11 +60,16 @@ fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// An image with one layer for each compression, in memory.
 fn image() -> (Memory, Descriptor) {
+    image_of(&[Compression::None, Compression::Gzip, Compression::Zstd])
+}
+
+fn image_of(compressions: &[Compression]) -> (Memory, Descriptor) {
     let source = Memory::default();
     let (mut layers, mut config) = (Vec::new(), ImageConfig::default());
     config.set_platform(&"linux/amd64".parse().unwrap());
-    for (number, compression) in [Compression::None, Compression::Gzip, Compression::Zstd].into_iter().enumerate() {
+    for (number, compression) in compressions.iter().enumerate() {
         let content = vec![number as u8; 300_000];
+        let compression = *compression;
         let mut writer = LayerWriter::begin(&source, &LayerOptions { compression, ..LayerOptions::default() }).unwrap();
         writer.write_all(&tar_of(&[(&format!("file{number}"), &content)])).unwrap();
         let layer = writer.finish().unwrap();
@@ -167,16 +172,14 @@ fn archives_are_loaded_from_streams_and_compressed() {
 }
 
 /// A docker-archive with one compressed layer, as some tools write, and another one behind links.
-fn foreign_docker_archive(layer_name: &str) -> Vec<u8> {
+fn foreign_docker_archive(first: &str, second: &str) -> Vec<u8> {
     let tars = [tar_of(&[("a", b"1")]), tar_of(&[("b", b"2")])];
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&tars[0]).unwrap();
     let mut config = ImageConfig::default();
     config.rootfs.diff_ids = tars.iter().map(|tar| oci::DiffId(Digest::of(tar))).collect();
     let config = Raw::write(config).unwrap();
-    let manifest = format!(
-        r#"[{{"Config":"abc.json","RepoTags":["old:1","x/y:2"],"Layers":["{layer_name}","linked/layer.tar"]}}]"#
-    );
+    let manifest = format!(r#"[{{"Config":"abc.json","RepoTags":["old:1","x/y:2"],"Layers":["{first}","{second}"]}}]"#);
     let mut tar = TarWriter::new(Vec::new());
     let mut put = |path: &str, kind: EntryKind, mut bytes: &[u8]| {
         let path = path.as_bytes().to_vec();
@@ -198,7 +201,7 @@ fn foreign_docker_archive(layer_name: &str) -> Vec<u8> {
 #[test]
 fn layers_behind_links_and_compressed_layers_are_loaded() {
     let directory = tempfile::tempdir().unwrap();
-    let bytes = foreign_docker_archive("first/layer.tar");
+    let bytes = foreign_docker_archive("first/layer.tar", "linked/layer.tar");
     let path = directory.path().join("old.tar");
     fs::write(&path, &bytes).unwrap();
     let stores = [fresh(&directory, "file"), fresh(&directory, "stream")];
@@ -262,8 +265,21 @@ fn a_damaged_archive_names_what_is_wrong_and_leaves_the_store_as_it_was() {
             "its version is 9".to_owned(),
         ),
         ("manifest.json not JSON", tar_of(&[("manifest.json", b"nothing")]), "manifest.json: expected".to_owned()),
-        ("docker layer missing", foreign_docker_archive("absent/layer.tar"), "it lacks absent/layer.tar".to_owned()),
-        ("docker layer swapped", foreign_docker_archive("linked/layer.tar"), "".to_owned()),
+        (
+            "docker layer missing",
+            foreign_docker_archive("absent/layer.tar", "linked/layer.tar"),
+            "it lacks absent/layer.tar".to_owned(),
+        ),
+        (
+            "docker layer swapped",
+            foreign_docker_archive("linked/layer.tar", "linked/layer.tar"),
+            "is corrupt: its bytes hash to".to_owned(),
+        ),
+        (
+            "docker layer swapped, compressed",
+            foreign_docker_archive("first/layer.tar", "first/layer.tar"),
+            "but the image's configuration says".to_owned(),
+        ),
     ];
     for (case, bytes, want) in cases {
         for way in ["file", "stream"] {
@@ -279,6 +295,71 @@ fn a_damaged_archive_names_what_is_wrong_and_leaves_the_store_as_it_was() {
             assert!(error.to_string().contains(&want), "{case}, {way}: {error}");
             assert_eq!(state(&store), before, "{case}, {way}: {error}");
         }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 48, ..Default::default() })]
+    #[test]
+    fn no_damage_makes_a_name_visible_or_leaves_a_trace(at in 0_usize..60_000, value: u8, cut: bool, docker: bool) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut bytes = if docker { foreign_docker_archive("first/layer.tar", "linked/layer.tar") } else {
+            let (source, root) = image_of(&[Compression::Gzip]);
+            let mut bytes = Vec::new();
+            let images = [(Some(name("a:1")), root)];
+            save_stream(&source, &images, Format::OciArchive, &mut bytes, &options(&directory), &Silent).unwrap();
+            bytes
+        };
+        let at = at % bytes.len();
+        if cut { bytes.truncate(at) } else { bytes[at] = value }
+        let path = directory.path().join("a.tar");
+        fs::write(&path, &bytes).unwrap();
+        for way in ["file", "stream"] {
+            let store = fresh(&directory, way);
+            let before = state(&store);
+            let result = match way {
+                "file" => load(&path, &store, &Silent),
+                _ => load_stream("stdin", &mut &bytes[..], &store, &Silent),
+            };
+            match result {
+                Err(_) => proptest::prop_assert_eq!(state(&store), before),
+                // The damage is where nobody looks; then everything else is right.
+                Ok(loaded) => for image in loaded {
+                    let copied = crate::copy(&store, &Memory::default(), &[image.root], &crate::CopyOptions::default(), &Silent);
+                    proptest::prop_assert!(copied.is_ok(), "{:?}", copied);
+                },
+            }
+        }
+    }
+}
+
+#[test]
+fn names_stand_in_the_manifest_json_of_newer_docker_archives() {
+    let directory = tempfile::tempdir().unwrap();
+    let (source, root) = image();
+    let mut whole = Vec::new();
+    save_stream(&source, &[(None, root.clone())], Format::OciArchive, &mut whole, &options(&directory), &Silent)
+        .unwrap();
+    let image = crate::load_image(&source, &root, &oci::Platform::host()).unwrap();
+    let manifest = format!(
+        r#"[{{"Config":"blobs/sha256/{}","RepoTags":["new:1","quay.io/x/new:2"],"Layers":[]}}]"#,
+        image.config.digest().hex()
+    );
+    // Behind the last member, in place of the end mark.
+    whole.truncate(whole.len() - 1024);
+    whole.extend(tar_of(&[("manifest.json", manifest.as_bytes())]));
+    let path = directory.path().join("a.tar");
+    fs::write(&path, &whole).unwrap();
+    for way in ["file", "stream"] {
+        let store = fresh(&directory, way);
+        match way {
+            "file" => load(&path, &store, &Silent).unwrap(),
+            _ => load_stream("stdin", &mut &whole[..], &store, &Silent).unwrap(),
+        };
+        let records = store.records().unwrap();
+        let shown: Vec<String> = records.iter().filter_map(|r| r.name.as_ref()).map(Reference::familiar).collect();
+        assert_eq!(shown, ["new:1", "quay.io/x/new:2"], "{way}");
+        assert!(records.iter().all(|record| record.root == root), "{way}");
     }
 }
 
@@ -408,7 +489,8 @@ fn other_tools_read_what_is_saved_and_their_archives_are_loaded() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let (source, root) = image();
+    // Other tools do not put zstd into Docker's formats.
+    let (source, root) = image_of(&[Compression::None, Compression::Gzip]);
     let images = [(Some(name("myapp:v1")), root.clone())];
     let skopeo = |arguments: &[String]| {
         let mut command = Command::new("skopeo");

@@ -223,6 +223,13 @@ impl Disk {
         recorded.map_err(ContentError::io(format!("lease {} in {}", what.digest, Source::place(self))))
     }
 
+    /// Whoever takes an image away does not rely on it any more, though it looked it up before.
+    fn release(&self, root: &Digest) -> Result<(), ContentError> {
+        let guard = self.locked(Hold::Shared)?;
+        let released = self.lease.release(&guard, root);
+        released.map_err(ContentError::io(format!("release {root} in {}", Source::place(self))))
+    }
+
     fn read_roots(&self) -> Result<Roots, ContentError> {
         let place = Source::place(self);
         let path = self.root.join(roots::INDEX);
@@ -342,11 +349,14 @@ impl Store for Disk {
     }
 
     fn untag(&self, name: &Reference) -> Result<Option<Descriptor>, ContentError> {
-        self.change(|roots| roots.remove_name(name))
+        let root = self.change(|roots| roots.remove_name(name))?;
+        root.as_ref().map_or(Ok(()), |root| self.release(&root.digest))?;
+        Ok(root)
     }
 
     fn forget(&self, root: &Digest) -> Result<(), ContentError> {
-        self.change(|roots| roots.forget(root))
+        self.change(|roots| roots.forget(root))?;
+        self.release(root)
     }
 
     fn blobs(&self) -> Result<Vec<(Digest, u64)>, ContentError> {

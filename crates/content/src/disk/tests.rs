@@ -194,7 +194,8 @@ fn what_is_damaged_is_named() {
     disk.tag(&name("a:1"), &sample.root).unwrap();
     let layer = &sample.blobs[2];
     fs::remove_file(disk.blob_path(&layer.digest)).unwrap();
-    let error = copy(&disk, &Memory::default(), &[sample.root.clone()], &CopyOptions::default(), &Silent).unwrap_err();
+    let error = copy(&disk, &Memory::default(), std::slice::from_ref(&sample.root), &CopyOptions::default(), &Silent)
+        .unwrap_err();
     assert_eq!(error.to_string(), format!("the store {} lacks the blob {}", disk.root().display(), layer.digest));
     assert!(error.help().is_some());
     fs::write(disk.root().join("index.json"), "not JSON").unwrap();
@@ -221,7 +222,7 @@ fn pruning_keeps_what_is_needed_and_tells_what_it_removed() {
         fill(&disk, sample);
         disk.tag(&name(tag), &sample.root).unwrap();
     }
-    disk.untag(&name("moved:1")).unwrap();
+    disk.reopen().unwrap().untag(&name("moved:1")).unwrap();
     disk.mark_used(&used.root.digest, "cluster default").unwrap();
     fs::create_dir(disk.cache_dir().join("build")).unwrap();
     let record = |sample: &Sample| format!(r#"{{"layer":{}}}"#, serde_json::to_string(&sample.blobs[0]).unwrap());
@@ -254,6 +255,20 @@ fn pruning_keeps_what_is_needed_and_tells_what_it_removed() {
 }
 
 #[test]
+fn an_image_can_be_removed_and_collected_by_the_handle_that_found_it() {
+    let (_directory, disk) = fresh();
+    let sample = Sample::new(28).unwrap();
+    fill(&disk, &sample);
+    disk.tag(&name("a:1"), &sample.root).unwrap();
+    let remover = Disk::open(disk.root()).unwrap();
+    drop(disk);
+    remover.find("a:1").unwrap();
+    assert_eq!(prune(&remover, PruneScope::Unreferenced).blobs, 0, "what was found is kept");
+    remover.forget(&sample.root.digest).unwrap();
+    assert_eq!(prune(&remover, PruneScope::Dangling).blobs, 8);
+}
+
+#[test]
 fn what_dead_processes_left_is_removed_and_what_live_ones_use_is_not() {
     let (_directory, disk) = fresh();
     let live = disk.scratch("build").unwrap();
@@ -263,7 +278,7 @@ fn what_dead_processes_left_is_removed_and_what_live_ones_use_is_not() {
     fs::write(dead.join("file"), "12345").unwrap();
     let locked_out = disk.root().join("work/build-1-2/none");
     fs::create_dir(&locked_out).unwrap();
-    fs::set_permissions(&locked_out, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(&locked_out, std::os::unix::fs::PermissionsExt::from_mode(0o0)).unwrap();
     fs::write(disk.root().join("leases/1-1"), format!("{} -\n", Digest::of(b"x"))).unwrap();
     fs::write(disk.root().join("ingest/new-1-1"), "123").unwrap();
     let recent = disk.upload_path(&Digest::of(b"recent"));
