@@ -72,6 +72,14 @@ pub enum SandboxError {
         /// Which text.
         what: String,
     },
+    /// A secret that is to be a variable and is no text.
+    #[error("the secret for the variable {name} is not UTF-8: {error}")]
+    SecretNotText {
+        /// The variable.
+        name: String,
+        /// Where it stops being text.
+        error: std::str::Utf8Error,
+    },
     /// There is nothing to run.
     #[error("RUN has no command")]
     NoCommand,
@@ -104,7 +112,9 @@ impl SandboxError {
             }
             Self::NoRuntime => "install crun or runc, or use `--isolation chroot`, which needs neither",
             Self::RuntimeBroken { .. } => "use `--isolation chroot`, which needs no runtime",
-            Self::Start { source, doing, .. } if source.raw_os_error() == Some(libc::EINVAL) && doing.contains("user") => {
+            Self::Start { source, doing, .. }
+                if source.raw_os_error() == Some(libc::EINVAL) && doing.contains("user") =>
+            {
                 "the user namespace has too few ids: give the user ranges in /etc/subuid and /etc/subgid, or build as root"
             }
             Self::Start { source, .. } if source.kind() == io::ErrorKind::NotFound => {

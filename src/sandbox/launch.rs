@@ -8,7 +8,7 @@ use std::ptr;
 use rustix::fs::MemfdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::process::{self, ENDED, Memory, OP_FAILED, Report, START_FAILED, STAGES, Wires};
+use super::process::{self, ENDED, Memory, OP_FAILED, Report, STAGES, START_FAILED, Wires};
 use super::pump::pump;
 use super::script::{Op, Script};
 use super::{Job, Network, SandboxError, Status, Stream};

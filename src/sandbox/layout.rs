@@ -55,10 +55,8 @@ impl Layout {
             make(&scratch.join(name))?;
         }
         let mut lowers = Lowers::new(&job.lowers);
-        let accounts = Accounts {
-            passwd: lowers.read(b"etc/passwd", ACCOUNTS)?,
-            group: lowers.read(b"etc/group", ACCOUNTS)?,
-        };
+        let accounts =
+            Accounts { passwd: lowers.read(b"etc/passwd", ACCOUNTS)?, group: lowers.read(b"etc/group", ACCOUNTS)? };
         let identity = accounts.lookup(&job.user)?;
         let cwd = lowers.resolve(job.cwd.as_bytes())?;
         let mounts = Mounts::collect(job, &lowers, &cwd, &scratch)?;

@@ -88,6 +88,10 @@ pub(super) fn script(runtime: &Path, job: &Job<'_>, layout: &Layout) -> Result<S
     let proc = ops.slot();
     ops.push("mount a proc of its own", Op::TakeProc { slot: proc });
     ops.push("mount /proc", Op::Attach { slot: proc, target: text("/proc")? });
+    if is_crun(runtime) && Path::new("/sys/fs/cgroup/unified").exists() {
+        // crun gives up where version 1 and 2 of cgroups are both mounted, even when told to leave them alone.
+        ops.mount("tmpfs", &text("/sys/fs/cgroup")?, libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, "mode=755")?;
+    }
     if job.network == Network::None {
         ops.push("switch the loopback device on", Op::Loopback);
     }
@@ -96,7 +100,7 @@ pub(super) fn script(runtime: &Path, job: &Job<'_>, layout: &Layout) -> Result<S
     ops.push("write the runtime's configuration", Op::Write { path: configuration, mode: 0o600, owner: None, content });
     let program = job.argv.first().filter(|it| !it.is_empty()).ok_or(SandboxError::NoCommand)?.clone();
     let mut argv = vec![path(runtime)?, text("--root")?, path(&memory.join("state"))?];
-    if runtime.ends_with("crun") {
+    if is_crun(runtime) {
         argv.push(text("--cgroup-manager=disabled")?);
     }
     for argument in ["run", "--no-new-keyring", "--bundle"] {
@@ -110,31 +114,38 @@ pub(super) fn script(runtime: &Path, job: &Job<'_>, layout: &Layout) -> Result<S
     Ok(Script { ops: ops.list, slots: ops.slots, exec, program })
 }
 
+fn is_crun(runtime: &Path) -> bool {
+    runtime.file_name().is_some_and(|name| name == "crun")
+}
+
 /// The command's environment, secrets included.
-pub(super) fn environment(job: &Job<'_>, layout: &Layout) -> Vec<(String, String)> {
+pub(super) fn environment(job: &Job<'_>, layout: &Layout) -> Result<Vec<(String, String)>, SandboxError> {
     let mut env = job.env.clone();
+    for (name, secret) in &job.secret_env {
+        let value = String::from_utf8(secret.0.clone());
+        env.push((
+            name.clone(),
+            value.map_err(|error| SandboxError::SecretNotText { name: name.clone(), error: error.utf8_error() })?,
+        ));
+    }
     for (name, value) in [("PATH", PATH), ("HOME", layout.identity.home.as_str())] {
         if !env.iter().any(|(known, _)| known == name) {
             env.push((name.to_owned(), value.to_owned()));
         }
     }
-    let secret = |(name, value): &(String, super::Secret)| (name.clone(), String::from_utf8_lossy(&value.0).into_owned());
-    env.extend(job.secret_env.iter().map(secret));
-    env
+    Ok(env)
 }
 
 /// The runtime's configuration (OCI runtime specification 1.0).
 fn config(job: &Job<'_>, layout: &Layout) -> Result<Value, SandboxError> {
     let environment: Vec<String> =
-        environment(job, layout).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        environment(job, layout)?.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     let capabilities: Vec<&str> = KEPT.iter().map(|(_, name)| *name).collect();
     let may_set_groups = std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|it| it.trim() == "allow");
     let groups = if may_set_groups { layout.identity.groups.as_slice() } else { &[] };
     let cwd = absolute(&layout.cwd)?;
-    let mut namespaces = vec![json!({"type": "pid"}), json!({"type": "ipc"}), json!({"type": "uts"}), json!({"type": "mount"})];
-    if job.network == Network::None {
-        namespaces.push(json!({"type": "network"}));
-    }
+    // The network namespace is the one that the script made, with its loopback device.
+    let namespaces = ["pid", "ipc", "uts", "mount"].map(|kind| json!({"type": kind}));
     Ok(json!({
         "ociVersion": "1.0.2",
         "process": {
@@ -176,7 +187,9 @@ fn mounts(layout: &Layout) -> Result<Vec<Value>, SandboxError> {
         let mut options = vec!["nosuid".to_owned(), "nodev".to_owned(), "mode=1777".to_owned()];
         options.extend(tmpfs.size.map(|size| format!("size={size}")));
         let target = absolute(&tmpfs.target)?;
-        mounts.push(json!({"destination": target.to_string_lossy(), "type": "tmpfs", "source": "tmpfs", "options": options}));
+        mounts.push(
+            json!({"destination": target.to_string_lossy(), "type": "tmpfs", "source": "tmpfs", "options": options}),
+        );
     }
     for bind in &layout.mounts.binds {
         let access = if bind.access == Access::ReadOnly { "ro" } else { "rw" };

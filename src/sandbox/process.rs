@@ -92,11 +92,7 @@ impl Memory {
     /// Pointers into the script, which must not move or go away as long as they are used.
     pub(super) fn new(script: &Script) -> Self {
         let pointers = |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect();
-        Self {
-            slots: vec![-1; script.slots],
-            argv: pointers(&script.exec.argv),
-            env: pointers(&script.exec.env),
-        }
+        Self { slots: vec![-1; script.slots], argv: pointers(&script.exec.argv), env: pointers(&script.exec.env) }
     }
 }
 
@@ -266,9 +262,7 @@ fn perform(op: &Op, slots: &mut [RawFd]) -> Result<(), i32> {
         }
         Op::Mount { source, target, kind, flags, data } => {
             // SAFETY: valid strings that live through the call.
-            done(unsafe {
-                libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), *flags, data.as_ptr().cast())
-            })
+            done(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), *flags, data.as_ptr().cast()) })
         }
         Op::Overlay { target, data } => {
             let (name, flags) = (c"overlay".as_ptr(), libc::MS_NODEV);
@@ -310,9 +304,7 @@ fn take(source: &CStr, attributes: u64, reach: Reach) -> Result<RawFd, i32> {
         let flags = libc::AT_EMPTY_PATH as u32 | recursive;
         let size = size_of::<libc::mount_attr>();
         // SAFETY: the structure is valid for the size told and lives through the call.
-        let set = unsafe {
-            libc::syscall(libc::SYS_mount_setattr, tree, c"".as_ptr(), flags, &raw const change, size)
-        };
+        let set = unsafe { libc::syscall(libc::SYS_mount_setattr, tree, c"".as_ptr(), flags, &raw const change, size) };
         check(set as i32)?;
     }
     Ok(tree)
@@ -341,9 +333,8 @@ fn take_proc() -> Result<RawFd, i32> {
 fn attach(tree: RawFd, target: &CStr) -> Result<(), i32> {
     let flags = libc::MOVE_MOUNT_F_EMPTY_PATH;
     // SAFETY: valid strings; integers.
-    let moved = unsafe {
-        libc::syscall(libc::SYS_move_mount, tree, c"".as_ptr(), libc::AT_FDCWD, target.as_ptr(), flags)
-    };
+    let moved =
+        unsafe { libc::syscall(libc::SYS_move_mount, tree, c"".as_ptr(), libc::AT_FDCWD, target.as_ptr(), flags) };
     // SAFETY: the descriptor is ours and is not used again.
     unsafe { libc::close(tree) };
     done(moved as i32)

@@ -15,7 +15,8 @@ pub(super) fn pump(
     let mut open = vec![(Stream::Stdout, File::from(stdout)), (Stream::Stderr, File::from(stderr))];
     let mut buffer = vec![0; 64 << 10];
     while !open.is_empty() {
-        let waiting = |(_, file): &(Stream, File)| libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let waiting =
+            |(_, file): &(Stream, File)| libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let mut waiting: Vec<_> = open.iter().map(waiting).collect();
         // SAFETY: the array has as many elements as told, and its descriptors are open.
         if unsafe { libc::poll(waiting.as_mut_ptr(), waiting.len() as libc::nfds_t, -1) } < 0 {

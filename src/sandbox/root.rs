@@ -122,7 +122,7 @@ fn make_cwd(ops: &mut Ops, cwd: &[u8]) -> Result<(), SandboxError> {
 
 fn exec(job: &Job<'_>, layout: &Layout, cwd: CString) -> Result<Exec, SandboxError> {
     let program = job.argv.first().filter(|program| !program.is_empty()).ok_or(SandboxError::NoCommand)?;
-    let env = environment(job, layout);
+    let env = environment(job, layout)?;
     let search = env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value.as_str());
     let candidates = match program.contains('/') {
         true => vec![text(program.as_str())?],

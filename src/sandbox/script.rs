@@ -98,20 +98,8 @@ impl Ops {
         self.slots - 1
     }
 
-    pub(super) fn mount(
-        &mut self,
-        kind: &str,
-        target: &CString,
-        flags: u64,
-        data: &str,
-    ) -> Result<(), SandboxError> {
-        let op = Op::Mount {
-            source: text(kind)?,
-            target: target.clone(),
-            kind: text(kind)?,
-            flags,
-            data: text(data)?,
-        };
+    pub(super) fn mount(&mut self, kind: &str, target: &CString, flags: u64, data: &str) -> Result<(), SandboxError> {
+        let op = Op::Mount { source: text(kind)?, target: target.clone(), kind: text(kind)?, flags, data: text(data)? };
         self.push(format!("mount {kind} on {}", target.to_string_lossy()), op);
         Ok(())
     }
