@@ -1,7 +1,7 @@
 //! What one handle of a store relies on and garbage collection therefore leaves alone.
 //!
 //! A lease is a file of lines, locked as long as its handle lives: `DIGEST MEDIA-TYPE`, or `DIGEST -` for bytes of
-//! which nothing more is known. A manifest's line protects everything the manifest needs. Lines are written under the
+//! which nothing more is known, or `DIGEST !` for what is not relied on any more. A manifest's line protects everything the manifest needs. Lines are written under the
 //! store's shared lock, before the blob is relied on; garbage collection reads them under the exclusive one.
 
 use std::collections::HashSet;
@@ -55,6 +55,16 @@ impl Lease {
         Ok(())
     }
 
+    /// Takes a record back.
+    pub(super) fn release(&self, _guard: &Guard, what: &Digest) -> io::Result<()> {
+        let mut state = self.state();
+        state.held.remove(what);
+        match &mut state.file {
+            Some((file, _)) => file.write_all(format!("{what} !\n").as_bytes()),
+            None => Ok(()),
+        }
+    }
+
     /// The lease's file, if there is one.
     pub(super) fn path(&self) -> Option<PathBuf> {
         self.state().file.as_ref().map(|(_, path)| path.clone())
@@ -97,9 +107,15 @@ pub(super) fn unique() -> String {
 /// Reads a lease's lines; what is not one is left out (only a dead process leaves half a line).
 pub(super) fn read(path: &Path) -> io::Result<Vec<(Digest, Option<MediaType>)>> {
     let text = fs::read_to_string(path)?;
-    let line = |line: &str| {
-        let (digest, kind) = line.split_once(' ')?;
-        Some((digest.parse().ok()?, (kind != "-").then(|| MediaType::from(kind))))
-    };
-    Ok(text.lines().filter_map(line).collect())
+    let mut held = Vec::new();
+    for line in text.lines() {
+        let Some((digest, kind)) = line.split_once(' ') else { continue };
+        let Ok(digest) = digest.parse() else { continue };
+        match kind {
+            "!" => held.retain(|(other, _)| *other != digest),
+            "-" => held.push((digest, None)),
+            kind => held.push((digest, Some(MediaType::from(kind)))),
+        }
+    }
+    Ok(held)
 }

@@ -118,6 +118,21 @@ impl Disk {
         self.change(|roots| roots.add(stamped(roots::entry(None, what)))).map(drop)
     }
 
+    /// Adds roots and their names, all or none.
+    pub(crate) fn add_images(&self, images: &[Named]) -> Result<(), ContentError> {
+        for image in images {
+            self.require(&image.root)?;
+        }
+        self.change(|roots| {
+            for Named { name, root } in images {
+                match name {
+                    Some(name) => put(roots, name, root),
+                    None => drop(roots.add(stamped(roots::entry(None, root)))),
+                }
+            }
+        })
+    }
+
     /// An error if a root's blob is not there.
     fn require(&self, what: &Descriptor) -> Result<(), ContentError> {
         match self.has(what)? {
@@ -208,6 +223,13 @@ impl Disk {
         recorded.map_err(ContentError::io(format!("lease {} in {}", what.digest, Source::place(self))))
     }
 
+    /// Whoever takes an image away does not rely on it any more, though it looked it up before.
+    fn release(&self, root: &Digest) -> Result<(), ContentError> {
+        let guard = self.locked(Hold::Shared)?;
+        let released = self.lease.release(&guard, root);
+        released.map_err(ContentError::io(format!("release {root} in {}", Source::place(self))))
+    }
+
     fn read_roots(&self) -> Result<Roots, ContentError> {
         let place = Source::place(self);
         let path = self.root.join(roots::INDEX);
@@ -239,6 +261,19 @@ impl Disk {
             self.write_roots(&roots)?;
         }
         Ok(result)
+    }
+}
+
+/// Names a root. If it has that name already, nothing changes, not even the time.
+fn put(roots: &mut Roots, name: &Reference, what: &Descriptor) {
+    let entry = roots::entry(Some(name), what);
+    let is_same = |old: &Descriptor| {
+        let mut old = old.clone();
+        old.annotations.remove(roots::STORED);
+        old == entry
+    };
+    if !roots.entries().iter().any(is_same) {
+        roots.set(name, stamped(entry));
     }
 }
 
@@ -304,18 +339,7 @@ impl Sink for Disk {
 
     fn tag(&self, name: &Reference, what: &Descriptor) -> Result<(), ContentError> {
         self.require(what)?;
-        self.change(|roots| {
-            // Named again what it is named already: nothing changes, not even the time.
-            let entry = roots::entry(Some(name), what);
-            let is_same = |old: &Descriptor| {
-                let mut old = old.clone();
-                old.annotations.remove(roots::STORED);
-                old == entry
-            };
-            if !roots.entries().iter().any(is_same) {
-                roots.set(name, stamped(entry));
-            }
-        })
+        self.change(|roots| put(roots, name, what))
     }
 }
 
@@ -325,11 +349,14 @@ impl Store for Disk {
     }
 
     fn untag(&self, name: &Reference) -> Result<Option<Descriptor>, ContentError> {
-        self.change(|roots| roots.remove_name(name))
+        let root = self.change(|roots| roots.remove_name(name))?;
+        root.as_ref().map_or(Ok(()), |root| self.release(&root.digest))?;
+        Ok(root)
     }
 
     fn forget(&self, root: &Digest) -> Result<(), ContentError> {
-        self.change(|roots| roots.forget(root))
+        self.change(|roots| roots.forget(root))?;
+        self.release(root)
     }
 
     fn blobs(&self) -> Result<Vec<(Digest, u64)>, ContentError> {

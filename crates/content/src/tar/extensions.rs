@@ -51,7 +51,8 @@ impl Extensions {
     /// tars disagree about such headers, which is how archives are made that two tools read differently.
     pub(super) fn take_global(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         for (keyword, value) in pax::records(bytes).map_err(Refused::Rule)? {
-            if matches!(keyword, b"path" | b"linkpath" | b"size") || keyword.starts_with(b"GNU.sparse.") {
+            let is_own = matches!(keyword, b"path" | b"linkpath" | b"size");
+            if is_own || keyword.starts_with(b"GNU.sparse.") || keyword.starts_with(b"SCHILY.xattr.") {
                 return Err(Refused::Rule("a global header says what only one entry can have"));
             }
             self.record(keyword, value)?;

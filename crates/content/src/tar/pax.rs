@@ -24,11 +24,14 @@ fn digits(mut number: usize) -> usize {
     count
 }
 
+/// Keyword and value.
+pub(super) type Record<'a> = (&'a [u8], &'a [u8]);
+
 /// All records of a header's bytes, in order.
 ///
 /// # Errors
 /// The rule that is broken.
-pub(super) fn records(mut bytes: &[u8]) -> Result<Vec<(&[u8], &[u8])>, &'static str> {
+pub(super) fn records(mut bytes: &[u8]) -> Result<Vec<Record<'_>>, &'static str> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
         // Some writers pad with NULs inside the declared size.

@@ -11,9 +11,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use super::extensions::{Extensions, Refused};
 use super::header::{BLOCK, Header};
-use super::path::{self, Refused as Unfit};
-use super::sparse::{self, Next, Sparse};
-use super::{Entry, EntryKind, Place, TarError, pax};
+use super::sparse::{Next, Sparse};
+use super::{Entry, Place, TarError};
+
+mod interpret;
+mod sparse_map;
 
 /// No name, link target or PAX header is longer, in bytes (as in Go's archive/tar).
 pub(super) const MAX_EXTENSION: u64 = 1 << 20;
@@ -70,6 +72,7 @@ impl<R: Read> TarReader<R> {
         self.skip_content()?;
         let mut said = self.globals.clone();
         let mut has_extension = false;
+        let mut budget = 2 * MAX_EXTENSION;
         loop {
             let at = self.offset;
             let Some(header) = self.header()? else {
@@ -81,17 +84,18 @@ impl<R: Read> TarReader<R> {
             };
             let flag = header.flag();
             match flag {
-                b'L' => said.path = Some(self.long_name(&header, at)?),
-                b'K' => said.link = Some(self.long_name(&header, at)?),
+                b'L' => said.path = Some(self.long_name(&header, at, &mut budget)?),
+                b'K' => said.link = Some(self.long_name(&header, at, &mut budget)?),
                 b'x' => {
-                    let bytes = self.extension(&header, at, "PAX header")?;
-                    said.take(&bytes).map_err(|why| self.refused(why, at))?;
+                    let bytes = self.extension(&header, at, "PAX header", &mut budget)?;
+                    said.take(&bytes).map_err(|why| self.refused(&why, at))?;
                 }
                 b'g' => {
-                    let bytes = self.extension(&header, at, "PAX header")?;
-                    let globals = &mut self.globals;
-                    let taken = globals.take_global(&bytes).and_then(|()| said.take_global(&bytes));
-                    taken.map_err(|why| self.refused(why, at))?;
+                    let bytes = self.extension(&header, at, "PAX header", &mut { MAX_EXTENSION })?;
+                    self.globals.take_global(&bytes).map_err(|why| self.refused(&why, at))?;
+                    if !has_extension {
+                        said = self.globals.clone();
+                    }
                 }
                 _ => return self.entry(&header, said, at).map(Some),
             }
@@ -180,12 +184,20 @@ impl<R: Read> TarReader<R> {
         Ok(Some(block))
     }
 
-    /// The content of an extension header.
-    fn extension(&mut self, header: &Header, at: u64, what: &'static str) -> Result<Vec<u8>, TarError> {
+    /// The content of an extension header. All of one entry together may have `budget` bytes.
+    fn extension(
+        &mut self,
+        header: &Header,
+        at: u64,
+        what: &'static str,
+        budget: &mut u64,
+    ) -> Result<Vec<u8>, TarError> {
         let size = header.size().ok_or_else(|| TarError::Number { place: self.unnamed(at), field: "size" })?;
-        if size > MAX_EXTENSION {
-            return Err(TarError::HeaderTooLarge { place: self.unnamed(at), what, size, limit: MAX_EXTENSION });
+        let limit = MAX_EXTENSION.min(*budget);
+        if size > limit {
+            return Err(TarError::HeaderTooLarge { place: self.unnamed(at), what, size, limit });
         }
+        *budget -= size;
         let mut bytes = Vec::new();
         let padded = size.next_multiple_of(BLOCK as u64);
         let count = (&mut self.input).take(padded).read_to_end(&mut bytes);
@@ -199,178 +211,11 @@ impl<R: Read> TarReader<R> {
         Ok(bytes)
     }
 
-    fn long_name(&mut self, header: &Header, at: u64) -> Result<Vec<u8>, TarError> {
-        let mut bytes = self.extension(header, at, "name")?;
+    fn long_name(&mut self, header: &Header, at: u64, budget: &mut u64) -> Result<Vec<u8>, TarError> {
+        let mut bytes = self.extension(header, at, "name", budget)?;
         let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
         bytes.truncate(length);
         Ok(bytes)
-    }
-
-    fn entry(&mut self, header: &Header, mut said: Extensions, at: u64) -> Result<Entry, TarError> {
-        let raw = said.sparse.name.take().or(said.path.take()).unwrap_or_else(|| header.path());
-        self.raw_path = raw;
-        self.content_offset = self.offset;
-        let number = |field| TarError::Number { place: self.named(at), field };
-        let stored = match said.size {
-            Some(size) => size,
-            None => header.size().ok_or_else(|| number("size"))?,
-        };
-        let flag = match header.flag() {
-            // Before POSIX a directory was a file whose name ends in a slash.
-            0 if self.raw_path.ends_with(b"/") => b'5',
-            0 | b'7' => b'0',
-            flag => flag,
-        };
-        let kind = match flag {
-            b'0' | b'S' => {
-                self.set_left(stored, at)?;
-                EntryKind::File { size: self.file_size(header, &said, stored, at)? }
-            }
-            b'1' => EntryKind::HardLink { target: self.hard_link(header, &mut said, at)? },
-            b'2' => EntryKind::Symlink { target: self.symlink(header, &mut said, at)? },
-            b'3' | b'4' => {
-                let major = header.major().ok_or_else(|| self.number(at, "device major number"))?;
-                let minor = header.minor().ok_or_else(|| self.number(at, "device minor number"))?;
-                match flag {
-                    b'3' => EntryKind::CharDevice { major, minor },
-                    _ => EntryKind::BlockDevice { major, minor },
-                }
-            }
-            b'5' => EntryKind::Directory,
-            b'6' => EntryKind::Fifo,
-            flag => {
-                self.set_left(stored, at)?;
-                return Err(TarError::UnknownType { place: self.named(at), flag });
-            }
-        };
-        let path = path::normalise(&self.raw_path).map_err(|why| self.unfit(why, &self.raw_path, at))?;
-        if path.is_empty() && kind != EntryKind::Directory {
-            return Err(TarError::InvalidPath { place: self.named(at), reason: "only a directory can be the root" });
-        }
-        Ok(Entry {
-            path,
-            kind,
-            mode: header.mode().ok_or_else(|| self.number(at, "mode"))? & 0o7777,
-            uid: said.uid.or_else(|| header.uid()).ok_or_else(|| self.number(at, "uid"))?,
-            gid: said.gid.or_else(|| header.gid()).ok_or_else(|| self.number(at, "gid"))?,
-            mtime: said.mtime.or_else(|| header.mtime()).ok_or_else(|| self.number(at, "mtime"))?,
-            xattrs: said.xattrs,
-        })
-    }
-
-    fn set_left(&mut self, stored: u64, at: u64) -> Result<(), TarError> {
-        // So that no sum of sizes and offsets can overflow.
-        if i64::try_from(stored).is_err() {
-            return Err(self.number(at, "size"));
-        }
-        self.left = stored;
-        self.padding = stored.next_multiple_of(BLOCK as u64) - stored;
-        Ok(())
-    }
-
-    fn hard_link(&self, header: &Header, said: &mut Extensions, at: u64) -> Result<Vec<u8>, TarError> {
-        let raw = said.link.take().unwrap_or_else(|| header.link());
-        let target = path::normalise(&raw).map_err(|why| self.unfit(why, &raw, at))?;
-        match target.is_empty() {
-            true => Err(TarError::InvalidPath { place: self.named(at), reason: "a hard link to nothing" }),
-            false => Ok(target),
-        }
-    }
-
-    fn symlink(&self, header: &Header, said: &mut Extensions, at: u64) -> Result<Vec<u8>, TarError> {
-        let target = said.link.take().unwrap_or_else(|| header.link());
-        let reason = match (target.is_empty(), target.contains(&0)) {
-            (true, _) => "a symbolic link to nothing",
-            (_, true) => "a symbolic link's target has a NUL byte",
-            _ => return Ok(target),
-        };
-        Err(TarError::InvalidPath { place: self.named(at), reason })
-    }
-}
-
-/// Sparse files.
-impl<R: Read> TarReader<R> {
-    /// The size of a file with its holes; prepares reading them.
-    fn file_size(&mut self, header: &Header, said: &Extensions, stored: u64, at: u64) -> Result<u64, TarError> {
-        let facts = &said.sparse;
-        let wrong = |this: &Self, reason| TarError::Sparse { place: this.named(at), reason };
-        let (ranges, size) = if header.flag() == b'S' {
-            let field = |bytes| super::header::number(bytes).and_then(|size| u64::try_from(size).ok());
-            let size = field(&header.0[483..495]).ok_or_else(|| self.number(at, "real size"))?;
-            (self.old_map(header, at)?, size)
-        } else if facts.major == Some(1) && facts.minor == Some(0) {
-            let size = facts.size.ok_or_else(|| wrong(self, "it does not say its size"))?;
-            (self.map_in_content(at)?, size)
-        } else if let Some(size) = facts.size.filter(|_| facts.major.unwrap_or(0) == 0) {
-            let ranges = match &facts.map {
-                Some(list) => sparse::ranges_of_list(list),
-                None => sparse::pairs(&facts.numbers),
-            };
-            (ranges.map_err(|reason| wrong(self, reason))?, size)
-        } else if facts.major.is_some() {
-            return Err(wrong(self, "its format is not known"));
-        } else {
-            return Ok(stored);
-        };
-        self.content_offset = self.offset;
-        let sparse = Sparse::new(ranges, size, self.left).map_err(|reason| wrong(self, reason))?;
-        let size = sparse.size();
-        self.sparse = Some(sparse);
-        Ok(size)
-    }
-
-    /// GNU's old format: four ranges in the header, 21 in each block that follows it.
-    fn old_map(&mut self, header: &Header, at: u64) -> Result<Vec<(u64, u64)>, TarError> {
-        let mut ranges = Vec::new();
-        let wrong = |this: &Self, reason| TarError::Sparse { place: this.named(at), reason };
-        sparse::old_ranges(&header.0[386..482], &mut ranges).map_err(|reason| wrong(self, reason))?;
-        let mut goes_on = header.0[482] != 0;
-        while goes_on {
-            let block = self.block()?.ok_or_else(|| TarError::Truncated(self.named(self.offset)))?;
-            let before = ranges.len();
-            sparse::old_ranges(&block[..504], &mut ranges).map_err(|reason| wrong(self, reason))?;
-            goes_on = block[504] != 0;
-            if goes_on && ranges.len() == before {
-                return Err(wrong(self, "a block of its map is empty"));
-            }
-        }
-        Ok(ranges)
-    }
-
-    /// PAX format 1.0: the map stands in front of the data as decimal lines, padded to a block.
-    fn map_in_content(&mut self, at: u64) -> Result<Vec<(u64, u64)>, TarError> {
-        let wrong = |this: &Self, reason| TarError::Sparse { place: this.named(at), reason };
-        let (mut numbers, mut line) = (Vec::new(), Vec::new());
-        let mut wanted = None;
-        while wanted.is_none_or(|wanted| numbers.len() < wanted) {
-            if self.left < BLOCK as u64 {
-                return Err(wrong(self, "its map is longer than its content"));
-            }
-            let block = self.block()?.ok_or_else(|| TarError::Truncated(self.named(self.offset)))?;
-            self.left -= BLOCK as u64;
-            for byte in block {
-                if wanted.is_some_and(|wanted| numbers.len() >= wanted) {
-                    break;
-                }
-                if byte != b'\n' {
-                    line.push(byte);
-                    continue;
-                }
-                let number = pax::decimal(&line).ok_or_else(|| wrong(self, "its map has an invalid number"))?;
-                line.clear();
-                if wanted.is_some() {
-                    numbers.push(number);
-                } else if number <= sparse::MAX_RANGES as u64 {
-                    wanted = Some(number as usize * 2);
-                } else {
-                    return Err(wrong(self, "its map is too long"));
-                }
-            }
-            if line.len() > 20 {
-                return Err(wrong(self, "its map has an invalid number"));
-            }
-        }
-        sparse::pairs(&numbers).map_err(|reason| wrong(self, reason))
     }
 
     fn read_stored(&mut self, buffer: &mut [u8], limit: u64) -> io::Result<usize> {
@@ -402,17 +247,10 @@ impl<R> TarReader<R> {
         TarError::Number { place: self.named(at), field }
     }
 
-    fn refused(&self, why: Refused, at: u64) -> TarError {
-        match why {
+    fn refused(&self, why: &Refused, at: u64) -> TarError {
+        match *why {
             Refused::Rule(reason) => TarError::Pax { place: self.unnamed(at), reason },
             Refused::Number(field) => TarError::Number { place: self.unnamed(at), field },
-        }
-    }
-
-    fn unfit(&self, why: Unfit, raw: &[u8], offset: u64) -> TarError {
-        match why {
-            Unfit::Escape => TarError::Escape { path: raw.to_vec(), offset },
-            Unfit::Nul => TarError::InvalidPath { place: self.named(offset), reason: "it has a NUL byte" },
         }
     }
 }

@@ -88,6 +88,8 @@ fn broken_archives_are_errors_that_say_where() {
         (sparse(&[("path", b"a\0b")], b""), "NUL"),
         (pax_header(b'g', &[("path", b"all")]), "only one entry"),
         (pax_header(b'g', &[("size", b"0")]), "only one entry"),
+        (pax_header(b'g', &[("SCHILY.xattr.user.a", b"0")]), "only one entry"),
+        (raw(b'x', b"x", b"", &[0; 1 << 20]).repeat(3), "PAX header of 1048576 bytes, more than the limit of 0"),
         (raw(b'V', b"label", b"", b""), "entry `label` at byte 0 is of the unknown type `V`"),
         (raw(b'0', b"./", b"", b""), "only a directory can be the root"),
         (raw(b'2', b"l", b"", b""), "link to nothing"),
@@ -157,9 +159,13 @@ fn global_facts_hold_until_an_entry_says_otherwise() {
         raw(b'0', b"b", b"", b""),
         pax_header(b'x', &[("uid", b"")]),
         raw(b'0', b"c", b"", b""),
+        pax_header(b'x', &[("uid", b"9")]),
+        pax_header(b'g', &[("uid", b"10")]),
+        raw(b'0', b"d", b"", b""),
+        raw(b'0', b"e", b"", b""),
     ];
     let ids: Vec<_> = read(&bytes.concat()).unwrap().iter().map(|(entry, _)| (entry.uid, entry.mtime)).collect();
-    assert_eq!(ids, [(7, 99), (8, 99), (0, 99)]);
+    assert_eq!(ids, [(7, 99), (8, 99), (0, 99), (9, 99), (10, 99)]);
 }
 
 #[test]
