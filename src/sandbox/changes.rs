@@ -42,7 +42,7 @@ impl Changes {
     pub(super) fn read_whole(directory: &Path) -> Result<Self, RootfsError> {
         let mut walk = DirWalk::new(directory)?;
         let mut entries = Vec::new();
-        while let Some(walked) = walk.next() {
+        for walked in walk.by_ref() {
             let Walked { entry, .. } = walked?;
             convert(entry, &mut entries);
         }

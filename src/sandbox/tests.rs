@@ -282,7 +282,8 @@ fn mounts_are_seen_and_leave_nothing_in_the_layer() {
         job.secret_env = vec![("TOKEN".to_owned(), secret)];
         for count in ["1", "2"] {
             let ran = run(&sandbox, storage, &job).expect(way);
-            let want = format!("from the host\nfrom the host\nread-only\ny\nplugh-4711\n400 0\nplugh-4711\n{count}\nt\n");
+            let want =
+                format!("from the host\nfrom the host\nread-only\ny\nplugh-4711\n400 0\nplugh-4711\n{count}\nt\n");
             assert_eq!(ran.stdout, want, "{way}: {}", ran.stderr);
             assert_eq!(ran.paths(), Vec::<String>::new(), "{way}");
             assert_eq!(fs::read_to_string(host.join("file")).expect("a file"), "from the host", "{way}");
