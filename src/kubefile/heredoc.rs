@@ -1,6 +1,7 @@
 //! Heredocs: `<<EOF`, `<<-EOF`, `3<<EOF`, `<<"EOF"`. Finds them in a line and reads their bodies.
 
-use super::expand::{Escape, Escapes, Lexer, Mode, Quotes, Unset};
+use super::expand::Escape;
+use super::lexer::{Escapes, Lexer, Mode, Quotes, Unset};
 
 /// Text written below an instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,8 @@
 //! directories, `*` and `?` do not. As in moby's pattern matcher, a leading `**` followed by plain text compares the
 //! end of the path (`**.log` ignores `a/b.log`), and a trailing one its beginning (`tmp**` ignores `tmpfile`).
 //!
-//! What it does not do: give `\d` the meaning a regular expression has (moby does by accident); walk directories.
+//! What it does not do: walk directories; give `\d`, `|`, `{`, `^` or a `*` inside `[…]` the meaning a regular
+//! expression has (moby does by accident).
 
 use std::sync::Arc;
 

@@ -25,8 +25,10 @@ pub mod heredoc;
 pub mod ignore;
 pub mod instruction;
 mod keyword;
+mod lexer;
 mod lines;
 pub mod mount;
+mod mount_fields;
 mod parse;
 pub mod port;
 mod resolve;
@@ -43,9 +45,10 @@ pub use expand::{Escape, ExpandError, Lookup};
 pub use heredoc::Heredoc;
 pub use ignore::IgnoreFile;
 pub use instruction::{
-    Add, ArgDeclaration, CommandLine, Copy, Healthcheck, Instruction, Kubefile, Onbuild, Pair, Probe, Run, Script,
-    Source, Stage,
+    Add, ArgDeclaration, CommandLine, Copy, Healthcheck, Instruction, Kubefile, Network, Onbuild, Pair, Probe, Run,
+    Script, Security, Source, Stage,
 };
+pub use keyword::Keyword;
 pub use mount::{Device, Mount, MountKind, RunMount, Sharing};
 pub use parse::{parse, parse_trigger};
 pub use resolve::StageBase;

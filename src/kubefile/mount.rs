@@ -1,5 +1,6 @@
 //! `RUN --mount=…` and `RUN --device=…`: comma-separated `key=value` fields, quoted as in CSV.
 
+use super::mount_fields::{boolean, bytes, fields};
 use super::suggest::nearest;
 
 /// A `--mount`: as written while it holds variables, typed otherwise and once expanded.
@@ -141,16 +142,30 @@ impl MountError {
 }
 
 const KEYS: [&str; 19] = [
-    "type", "from", "source", "target", "readonly", "id", "sharing", "required", "size", "mode", "uid", "gid", "src",
-    "dst", "destination", "ro", "rw", "readwrite", "env",
+    "type",
+    "from",
+    "source",
+    "target",
+    "readonly",
+    "id",
+    "sharing",
+    "required",
+    "size",
+    "mode",
+    "uid",
+    "gid",
+    "src",
+    "dst",
+    "destination",
+    "ro",
+    "rw",
+    "readwrite",
+    "env",
 ];
 
 impl Mount {
     /// Reads a mount; `expand` is applied to every value, never to keys.
-    pub(crate) fn read<E: From<MountError>>(
-        text: &str,
-        expand: &dyn Fn(&str) -> Result<String, E>,
-    ) -> Result<Self, E> {
+    pub(crate) fn read<E: From<MountError>>(text: &str, expand: &dyn Fn(&str) -> Result<String, E>) -> Result<Self, E> {
         let mut mount = Self::default();
         let mut read_only = None;
         for field in fields(text).ok_or(MountError::Quotes)? {
@@ -274,78 +289,4 @@ impl Device {
         }
         Ok(device)
     }
-}
-
-/// The fields of one CSV line; `None` when it is empty or its quotes do not fit.
-fn fields(line: &str) -> Option<Vec<String>> {
-    if line.is_empty() {
-        return None;
-    }
-    let mut fields = Vec::new();
-    let mut rest = Some(line);
-    while let Some(text) = rest {
-        let Some(quoted) = text.strip_prefix('"') else {
-            let (field, after) = text.split_once(',').map_or((text, None), |(field, after)| (field, Some(after)));
-            if field.contains('"') {
-                return None;
-            }
-            fields.push(field.to_owned());
-            rest = after;
-            continue;
-        };
-        let (field, after) = quoted_field(quoted)?;
-        fields.push(field);
-        rest = after;
-    }
-    Some(fields)
-}
-
-/// A field after its opening quote, and what follows its comma.
-fn quoted_field(text: &str) -> Option<(String, Option<&str>)> {
-    let mut field = String::new();
-    let mut rest = text;
-    loop {
-        let (part, after) = rest.split_once('"')?;
-        field.push_str(part);
-        match after.chars().next() {
-            None => return Some((field, None)),
-            Some(',') => return Some((field, Some(after.get(1..)?))),
-            Some('"') => {
-                field.push('"');
-                rest = after.get(1..)?;
-            }
-            Some(_) => return None,
-        }
-    }
-}
-
-fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
-
-/// A size such as `64m`, `1.5GiB` or `100`; units count in 1024s.
-fn bytes(text: &str) -> Option<u64> {
-    let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ')?;
-    let number = text.get(..=end)?;
-    let suffix = text.get(end + 1..)?.to_ascii_lowercase();
-    let number: f64 = number.strip_suffix(' ').unwrap_or(number).parse().ok()?;
-    if !(number.is_finite() && number >= 0.0) {
-        return None;
-    }
-    let (unit, tail) = suffix.split_at_checked(suffix.chars().next().map_or(0, char::len_utf8))?;
-    let power = match unit {
-        "" | "b" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        "p" => 5,
-        _ => return None,
-    };
-    let fits = if power == 0 { tail.is_empty() } else { matches!(tail, "" | "b" | "ib") };
-    fits.then(|| (number * 1024_f64.powi(power)) as u64)
 }

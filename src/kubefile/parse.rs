@@ -117,11 +117,8 @@ impl<'a> Reader<'a> {
                 instructions,
             }));
         }
-        let heredocs = if takes_heredocs(keyword, &command, escape.char()) {
-            self.heredocs(&logical.text)?
-        } else {
-            Vec::new()
-        };
+        let heredocs =
+            if takes_heredocs(keyword, &command, escape.char()) { self.heredocs(&logical.text)? } else { Vec::new() };
         let value = typed::instruction(Request { keyword, command: &command, line, heredocs, escape, cautions })?;
         Ok(Step::Instruction(Located { value, origin: self.origin(logical) }))
     }

@@ -109,9 +109,8 @@ impl Instruction {
         let word = |text: &String| expand(text, escape, lookup);
         let optional = |text: &Option<String>| text.as_ref().map(word).transpose();
         let pairs = |pairs: &[Pair]| -> Result<Vec<Pair>, Fault> {
-            let one = |pair: &Pair| {
-                Ok(Pair { name: word(&pair.name)?, value: word(&pair.value)?, legacy: pair.legacy })
-            };
+            let one =
+                |pair: &Pair| Ok(Pair { name: word(&pair.name)?, value: word(&pair.value)?, legacy: pair.legacy });
             pairs.iter().map(one).collect()
         };
         let sources = |sources: &[Source]| -> Result<Vec<Source>, Fault> {
@@ -200,9 +199,7 @@ fn expanded_ports(ports: &[String], escape: Escape, lookup: Lookup<'_>) -> Resul
 fn expanded_run(run: &Run, escape: Escape, lookup: Lookup<'_>) -> Result<Run, Fault> {
     let mounts = run.mounts.iter().map(|mount| match mount {
         RunMount::Ready(_) => Ok(mount.clone()),
-        RunMount::Written(text) => {
-            typed_run::mount(text, escape, lookup).map(|mount| RunMount::Ready(Box::new(mount)))
-        }
+        RunMount::Written(text) => typed_run::mount(text, escape, lookup).map(|mount| RunMount::Ready(Box::new(mount))),
     });
     Ok(Run { mounts: mounts.collect::<Result<_, _>>()?, ..run.clone() })
 }

@@ -136,20 +136,28 @@ impl Frame<'_> {
         }
     }
 
+    /// The first occurrence, after the keyword where there is one: a short word may be part of it.
     fn search(&self, text: &str, find: fn(&str, &str) -> Option<usize>) -> Option<(usize, usize, usize)> {
-        self.hits(text, find).next()
+        let fragment = text.lines().next().unwrap_or_default().trim();
+        let first_line = self.lines.first().copied().unwrap_or_default();
+        let end = self.keyword_end();
+        let behind = first_line.get(end..).filter(|_| !fragment.is_empty()).and_then(|rest| find(rest, fragment));
+        let behind = behind.map(|at| (0, end + at, fragment.chars().count()));
+        behind.or_else(|| self.hits(text, find).find(|hit| hit.0 > 0)).or_else(|| self.hits(text, find).next())
     }
 
-    fn hits(
-        &self,
-        text: &str,
-        find: fn(&str, &str) -> Option<usize>,
-    ) -> impl Iterator<Item = (usize, usize, usize)> {
+    fn hits(&self, text: &str, find: fn(&str, &str) -> Option<usize>) -> impl Iterator<Item = (usize, usize, usize)> {
         let text = text.lines().next().unwrap_or_default().trim().to_owned();
         let width = text.chars().count();
         self.lines.iter().enumerate().filter_map(move |(index, line)| {
             if text.is_empty() { None } else { find(line, &text).map(|byte| (index, byte, width)) }
         })
+    }
+
+    fn keyword_end(&self) -> usize {
+        let line = self.lines.first().copied().unwrap_or_default();
+        let start = self.keyword().1;
+        start + line.get(start..).and_then(|rest| rest.split_whitespace().next()).map_or(0, str::len)
     }
 
     fn keyword(&self) -> (usize, usize, usize) {

@@ -31,12 +31,8 @@ fn command_line(request: &mut Request<'_>) -> Result<CommandLine, Fault> {
     Ok(command)
 }
 
-const RUN_FLAGS: &[(&str, Shape)] = &[
-    ("mount", Shape::Values),
-    ("network", Shape::Value),
-    ("security", Shape::Value),
-    ("device", Shape::Values),
-];
+const RUN_FLAGS: &[(&str, Shape)] =
+    &[("mount", Shape::Values), ("network", Shape::Value), ("security", Shape::Value), ("device", Shape::Values)];
 
 /// `RUN`.
 pub(crate) fn run(request: &mut Request<'_>) -> Result<Instruction, Fault> {
@@ -47,14 +43,9 @@ pub(crate) fn run(request: &mut Request<'_>) -> Result<Instruction, Fault> {
         Device::read(&text).map_err(|reason| Fault::at(&text, Problem::Mount { mount: text.clone(), reason }))
     });
     let devices = devices.collect::<Result<Vec<_>, _>>()?;
-    let network = choice(
-        &flags,
-        "network",
-        &["default", "none", "host"],
-        &[Network::Default, Network::None, Network::Host],
-    )?;
-    let security =
-        choice(&flags, "security", &["sandbox", "insecure"], &[Security::Sandbox, Security::Insecure])?;
+    let network =
+        choice(&flags, "network", &["default", "none", "host"], &[Network::Default, Network::None, Network::Host])?;
+    let security = choice(&flags, "security", &["sandbox", "insecure"], &[Security::Sandbox, Security::Insecure])?;
     let command = command_line(request)?;
     let heredocs = match command {
         CommandLine::Shell(_) => std::mem::take(&mut request.heredocs),
@@ -126,11 +117,7 @@ pub(crate) fn healthcheck(request: &mut Request<'_>) -> Result<Healthcheck, Faul
     }
     if kind.eq_ignore_ascii_case("NONE") {
         request.ignore_flags();
-        return if after.is_empty() {
-            Ok(Healthcheck::None)
-        } else {
-            Err(Fault::at(after, Problem::HealthcheckNone))
-        };
+        return if after.is_empty() { Ok(Healthcheck::None) } else { Err(Fault::at(after, Problem::HealthcheckNone)) };
     }
     let flags = request.flags(HEALTHCHECK_FLAGS)?;
     if !kind.eq_ignore_ascii_case("CMD") {

@@ -154,6 +154,11 @@ func file(r request) (object, error) {
 	}
 	global := []object{}
 	for _, arg := range globals {
+		for _, one := range arg.Args {
+			if _, err := expand(one.ValueString()); err != nil {
+				return nil, err
+			}
+		}
 		global = append(global, dump(&arg))
 	}
 	all := []object{}
