@@ -1,3 +1,7 @@
 //! The program `sealos`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealos::cli::main()
+}

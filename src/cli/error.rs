@@ -1,0 +1,200 @@
+//! What a command can fail with, how it is said, and the exit code.
+//!
+//! ```text
+//! error: cannot push `hub.example/team/app:v1`
+//!   caused by: `hub.example` did not accept our credentials for `team/app`
+//! help: run `sealos login hub.example` and push again
+//! ```
+
+use std::error::Error;
+use std::io;
+
+use content::ContentError;
+use content::tar::TarError;
+use oci::{PlatformError, ReferenceError};
+use registry_client::RegistryError;
+
+use crate::cluster::ClusterError;
+use crate::execute::ExecuteError;
+use crate::rootfs::RootfsError;
+use crate::template::TemplateError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    #[error("the tar is not valid: {0}")]
+    Tar(#[from] TarError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("the format is wrong: {0}")]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Name(#[from] ReferenceError),
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    #[error("cannot listen for interrupts: {0}")]
+    Interrupts(#[from] ctrlc::Error),
+    #[error("cannot write the output: {0}")]
+    Output(#[source] io::Error),
+    #[error("cannot {doing}: {source}")]
+    Io { doing: String, source: io::Error },
+    #[error("cannot tell where images are kept: neither XDG_DATA_HOME nor HOME is an absolute path")]
+    NoHome,
+    #[error("there is no filter `{key}`")]
+    UnknownFilter { key: String, similar: Option<&'static str> },
+    #[error("the filter `{text}` is wrong: expected {expected}")]
+    FilterValue { text: String, expected: &'static str },
+    #[error("a tag cannot carry a digest: `{0}`")]
+    TagWithDigest(String),
+    #[error("`{id}` has several names: {}", names.join(", "))]
+    SeveralNames { id: String, names: Vec<String> },
+    #[error("`{image}` is installed here, by {user}")]
+    InUse { image: String, user: String },
+    #[error("images are not written to a terminal")]
+    StdoutIsTerminal,
+    #[error("a directory cannot be written to stdout")]
+    DirectoryNeedsName,
+    #[error("there is no archive: stdin is a terminal")]
+    StdinIsTerminal,
+    #[error("`{0}` is an artifact and not an image: it has no image configuration")]
+    NotAnImage(String),
+    #[error("{} errors", .0.len())]
+    Several(Vec<CommandError>),
+    #[error("cannot write JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("clusters of several hosts are not supported yet (`{0}`)")]
+    HostsNotSupported(&'static str),
+}
+
+impl CommandError {
+    /// For `map_err`: an I/O error with what was being done.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+
+    /// 0 for a reader that went away, 2 for a wrong command line, else 1.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Execute(error) => error.exit_code(),
+            Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::UnknownFilter { .. }
+            | Self::FilterValue { .. }
+            | Self::TagWithDigest(_)
+            | Self::Template(_)
+            | Self::Name(_)
+            | Self::Platform(_)
+            | Self::StdoutIsTerminal
+            | Self::DirectoryNeedsName
+            | Self::StdinIsTerminal
+            | Self::HostsNotSupported(_) => 2,
+            _ => 1,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Content(error) => error.help(),
+            Self::Registry(error) => error.help(),
+            Self::Template(error) => error.help(),
+            Self::Cluster(error) => error.help(),
+            Self::Execute(error) => error.help(),
+            Self::Rootfs(error) => error.help(),
+            Self::NoHome => Some("name a directory with `--root`".to_owned()),
+            Self::UnknownFilter { similar: Some(key), .. } => Some(format!("did you mean `{key}`?")),
+            Self::UnknownFilter { similar: None, .. } => Some(format!("there are {}", super::filter::KEYS.join(", "))),
+            Self::SeveralNames { .. } => {
+                Some("remove one of the names, or all of them and the image with `--force`".to_owned())
+            }
+            Self::InUse { .. } => Some("remove it all the same with `--force`; what is installed stays".to_owned()),
+            Self::StdoutIsTerminal => Some("name a file with `-o FILE`, or pipe stdout somewhere".to_owned()),
+            Self::DirectoryNeedsName => Some("name it with `-o DIR`".to_owned()),
+            Self::StdinIsTerminal => Some("name a file with `-i FILE`, or pipe one in".to_owned()),
+            Self::HostsNotSupported(_) => Some(
+                "`sealos run IMAGE` unpacks images and runs their commands on this machine; leave the flag out"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// The lines for stderr; nothing for a reader that went away.
+    pub(crate) fn to_text(&self) -> String {
+        if self.exit_code() == 0 {
+            return String::new();
+        }
+        if let Self::Several(all) = self {
+            return all.iter().map(Self::to_text).collect();
+        }
+        let mut text = format!("error: {self}\n");
+        let mut said = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            // Many texts end with their cause's text; saying it twice helps nobody.
+            let line = error.to_string();
+            if !said.ends_with(&line) {
+                text.push_str(&format!("  caused by: {line}\n"));
+            }
+            said = line;
+            cause = error.source();
+        }
+        text.extend(self.help().map(|help| format!("help: {help}\n")));
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_said_with_its_causes_and_the_way_out() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let missing = |similar: &[&str]| {
+            let similar = similar.iter().map(|s| (*s).to_owned()).collect();
+            ContentError::UnknownImage { place: "the store".to_owned(), name: "a".to_owned(), similar }.into()
+        };
+        let remote = CommandError::Content(ContentError::Remote {
+            place: "registry hub.example".to_owned(),
+            source: Box::new(denied()),
+            help: Some("log in".to_owned()),
+        });
+        for (error, want) in [
+            (
+                CommandError::NoHome,
+                "error: cannot tell where images are kept: neither XDG_DATA_HOME nor HOME is an absolute path\nhelp: name a directory with `--root`\n",
+            ),
+            (
+                missing(&["b"]),
+                "error: the store has no image `a`\nhelp: did you mean `b`? `sealos images` lists what is there\n",
+            ),
+            (
+                CommandError::Io { doing: "read x".to_owned(), source: denied() },
+                "error: cannot read x: permission denied\n",
+            ),
+            (remote, "error: registry hub.example: permission denied\nhelp: log in\n"),
+            (
+                CommandError::Several(vec![CommandError::StdinIsTerminal, missing(&[])]),
+                "error: there is no archive: stdin is a terminal\nhelp: name a file with `-i FILE`, or pipe one in\nerror: the store has no image `a`\nhelp: `sealos images` lists what is there; `sealos pull` or `sealos load` adds to it\n",
+            ),
+        ] {
+            assert_eq!(error.to_text(), want, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_error() {
+        let error = CommandError::Output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!((error.exit_code(), error.to_text()), (0, String::new()));
+        let error = CommandError::Output(io::ErrorKind::StorageFull.into());
+        assert_eq!(error.exit_code(), 1);
+    }
+}

@@ -1,0 +1,191 @@
+//! The command line: one file a verb, each an adapter. Read the arguments, make one call, print one fact.
+//!
+//! ```text
+//! argv ──▶ Cli (clap) ──▶ verb(args, World) ──▶ stdout: results only
+//!                              └─▶ CommandError ──▶ stderr, exit code
+//! ```
+//!
+//! Invariants: results go to stdout, progress and errors to stderr. Exit codes: 0 done (also when the reader of stdout
+//! went away), 1 the task failed, 2 the command line was wrong; an interrupt is left to the system (130 in a shell):
+//! nothing needs tidying up that a later command does not tidy up. No verb knows another one.
+
+mod completion;
+mod create;
+mod diff;
+mod error;
+mod execution;
+mod filter;
+mod go_bool;
+mod history;
+mod image_layers;
+mod images;
+mod inspect;
+mod load;
+mod locate;
+mod man;
+mod pack;
+mod prune;
+mod rmi;
+mod row;
+mod run;
+mod save;
+mod show;
+mod summary;
+mod tag;
+mod tree;
+mod version;
+mod whole_file;
+mod world;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use self::error::CommandError;
+use self::world::{Progress, World};
+
+/// Builds, carries and runs cluster images
+///
+/// A cluster image is an ordinary OCI image that holds an application, or a whole Kubernetes cluster: files, charts,
+/// binaries, the command that installs them, and the container images they need.
+#[derive(Debug, Parser)]
+#[command(name = "sealos", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sealos save app:v1 -o app.tar       write it to a file, to carry it over an air gap
+  sealos load -i app.tar              read it in on the other side
+  sealos run app:v1                   unpack it and run its commands
+  sealos COMMAND --help               everything about one command";
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// Where images are kept [default: /var/lib/sealos/storage for root, ~/.local/share/sealos/storage otherwise]
+    #[arg(
+        long,
+        global = true,
+        env = "SEALOS_STORAGE_ROOT",
+        hide_env_values = true,
+        value_name = "DIR",
+        display_order = 1000
+    )]
+    root: Option<PathBuf>,
+    /// How progress is shown on stderr: auto (live on a terminal, lines otherwise), plain, json or quiet
+    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, value_name = "HOW",
+          hide_possible_values = true, hide_default_value = true, display_order = 1001)]
+    progress: Progress,
+    /// Say more about errors
+    #[arg(long, global = true, display_order = 1002)]
+    debug: bool,
+    #[command(flatten)]
+    ignored: Ignored,
+}
+
+/// Global flags of the Go sealos that mean nothing here; scripts pass them.
+#[derive(Debug, Args)]
+struct Ignored {
+    #[arg(long, global = true, hide = true)]
+    runroot: Option<OsString>,
+    #[arg(long, global = true, hide = true)]
+    storage_driver: Option<OsString>,
+    #[arg(long, global = true, hide = true)]
+    storage_opt: Vec<OsString>,
+    #[arg(long, global = true, hide = true)]
+    log_level: Option<OsString>,
+    #[arg(long, global = true, hide = true)]
+    cgroup_manager: Option<OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Completion(completion::Completion),
+    Create(create::Create),
+    Diff(diff::Diff),
+    History(history::History),
+    Images(images::Images),
+    Inspect(inspect::Inspect),
+    Load(load::Load),
+    Man(man::Man),
+    Prune(prune::Prune),
+    Rmi(rmi::Rmi),
+    Run(run::Run),
+    Save(save::Save),
+    Tag(tag::Tag),
+    Version(version::Version),
+}
+
+impl Verb {
+    fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
+        match self {
+            Self::Completion(verb) => verb.run(world),
+            Self::Create(verb) => verb.run(world),
+            Self::Diff(verb) => verb.run(world),
+            Self::History(verb) => verb.run(world),
+            Self::Images(verb) => verb.run(world),
+            Self::Inspect(verb) => verb.run(world),
+            Self::Load(verb) => verb.run(world),
+            Self::Man(verb) => verb.run(world),
+            Self::Prune(verb) => verb.run(world),
+            Self::Rmi(verb) => verb.run(world),
+            Self::Run(verb) => verb.run(world),
+            Self::Save(verb) => verb.run(world),
+            Self::Tag(verb) => verb.run(world),
+            Self::Version(verb) => verb.run(world),
+        }
+    }
+}
+
+/// The whole command line as clap sees it, for completions and manual pages.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the program: reads the command line, does what it says, and tells how it went.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let mut stdout = io::stdout().lock();
+    let mut world = World { root: cli.global.root, progress: cli.global.progress, out: &mut stdout };
+    let result = cli.command.run(&mut world).and_then(|()| world.out.flush().map_err(CommandError::Output));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = error.to_text();
+            if cli.global.debug {
+                text.push_str(&format!("debug: {error:?}\n"));
+            }
+            // With stderr gone there is nobody left to tell; the exit code still says it.
+            io::stderr().write_all(text.as_bytes()).unwrap_or_default();
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Help and version go to stdout with 0; a wrong command line goes to stderr with 2. A reader that went away is no error.
+fn refuse(error: &clap::Error) -> ExitCode {
+    error.print().unwrap_or_default();
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+}

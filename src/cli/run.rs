@@ -1,0 +1,187 @@
+//! `sealos run IMAGE…`
+
+use std::path::Path;
+
+use clap::Args;
+use content::archive;
+use oci::{Descriptor, Platform, Reference};
+
+use super::error::CommandError;
+use super::execution::{Showing, engine, unpack_options};
+use super::image_layers::image_layers;
+use super::world::{Silence, World};
+use crate::cluster::{ClusterName, Layout};
+use crate::execute::{self, Images, Repeat};
+use crate::plan::{Desired, Mount, Override, Subject};
+use crate::report::{Event, Watch};
+use crate::transport::{Interrupt, Local};
+
+/// Unpack images and run their commands on this machine
+///
+/// Each argument is an image, an archive that `sealos save` wrote, or a directory with a Kubefile, which is built
+/// first. Their files are unpacked, templates are filled in, and their commands run, in the order given; the first
+/// that fails ends it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sealos run labring/helm:v3.8.2
+  sealos run ./app.tar
+  sealos run -e replicas=3 --cmd 'helm install app charts/app' app:v1
+  sealos run --dry-run app:v1")]
+pub(crate) struct Run {
+    /// Images, archives, or directories with a Kubefile
+    #[arg(required = true, value_name = "IMAGE|ARCHIVE|DIR")]
+    pub(crate) images: Vec<String>,
+    /// An environment variable for templates and commands; may be given several times
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) env: Vec<String>,
+    /// A command instead of the first image's CMD; may be given several times
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) cmd: Vec<String>,
+    /// Run again what has run already
+    #[arg(short = 'F', long)]
+    pub(crate) force: bool,
+    /// The name of the cluster that this belongs to
+    #[arg(short, long, default_value = "default", value_name = "NAME")]
+    pub(crate) cluster: ClusterName,
+    /// Of an index, the image for this platform
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<Platform>,
+    /// The recipe in a directory argument
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<String>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    hosts: Hosts,
+    /// The kind of archive; it is found out
+    #[arg(short, long, hide = true)]
+    pub(crate) transport: Option<String>,
+}
+
+/// What clusters of several hosts would need.
+#[derive(Debug, Args)]
+struct Hosts {
+    #[arg(short, long, hide = true)]
+    masters: Option<String>,
+    #[arg(short, long, hide = true)]
+    nodes: Option<String>,
+    #[arg(long, hide = true)]
+    single: bool,
+}
+
+impl Hosts {
+    fn refuse(&self) -> Result<(), CommandError> {
+        match () {
+            () if self.masters.is_some() => Err(CommandError::HostsNotSupported("--masters")),
+            () if self.nodes.is_some() => Err(CommandError::HostsNotSupported("--nodes")),
+            // One host, this one, is what is done anyway.
+            () => Ok(()),
+        }
+    }
+}
+
+/// `NAME=VALUE`; commas belong to the value.
+pub(crate) fn variable(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// An image to run: its name as shown, and its root.
+type Wanted = (String, Descriptor);
+
+impl Run {
+    pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
+        self.hosts.refuse()?;
+        let uid = rustix::process::getuid().as_raw();
+        let layout = Layout::choose(uid, |name| std::env::var_os(name))?;
+        let wanted = self.wanted(world)?;
+        let disk = world.disk()?;
+        let platform = self.platform.clone().unwrap_or_else(Platform::host);
+        let mut desired = Desired { cluster: self.cluster.clone(), mounts: Vec::new() };
+        let mut files = Images::new(&disk, unpack_options());
+        for (number, (name, root)) in wanted.iter().enumerate() {
+            let image = image_layers(&disk, root, &platform, name)?;
+            let subject =
+                Subject { name, digest: image.manifest_descriptor.digest, config: &image.config.value().config };
+            // As the Go sealos has it: `--cmd` is about the first image.
+            let cmd = (number == 0 && !self.cmd.is_empty()).then(|| self.cmd.clone());
+            let overrides = Override { spec_env: Vec::new(), env: self.env.clone(), cmd };
+            desired.mounts.push(Mount::new(&layout, &self.cluster, &subject, &overrides)?);
+            files = files.with(image.manifest_descriptor.digest, image.layer_pairs());
+        }
+        let repeat = if self.force { Repeat::Force } else { Repeat::Continue };
+        let preview = execute::preview(&desired, &layout, repeat)?;
+        if self.dry_run {
+            return write!(world.out, "{preview}").map_err(CommandError::Output);
+        }
+        let reporter = world.reporter(Silence::Unasked);
+        let interrupt = Interrupt::default();
+        let wish = interrupt.clone();
+        ctrlc::set_handler(move || wish.wish())?;
+        let observer = Showing::new(&*reporter, &mut *world.out, &preview);
+        let place = execute::World {
+            transport: &Local::new(std::env::vars_os(), interrupt.clone()),
+            files: &files,
+            engine: &engine(),
+            observer: &observer,
+            interrupt: &interrupt,
+        };
+        let done = execute::run(&desired, &layout, repeat, &place);
+        reporter.finish();
+        let done = done?;
+        for (_, root) in &wanted {
+            // What is installed is kept from `prune --all`.
+            disk.mark_used(&root.digest, &format!("cluster {}", self.cluster))?;
+        }
+        if done.is_empty() {
+            reporter.event(&Event::Task("nothing is left to do; --force does it again".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The images that the arguments mean; archives are loaded and directories are built on the way.
+    fn wanted(&self, world: &mut World<'_>) -> Result<Vec<Wanted>, CommandError> {
+        let mut wanted = Vec::new();
+        for argument in &self.images {
+            match kind_of(argument) {
+                Kind::Archive => {
+                    let disk = world.disk()?;
+                    let reporter = world.reporter(Silence::Unasked);
+                    let loaded = archive::load(Path::new(argument), &disk, &Watch(&*reporter));
+                    reporter.finish();
+                    wanted
+                        .extend(loaded?.into_iter().map(|image| (shown(image.name.as_ref(), &image.root), image.root)));
+                }
+                Kind::Image => {
+                    let record = world.disk()?.find(argument)?;
+                    wanted.push((shown(record.name.as_ref(), &record.root), record.root));
+                }
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+enum Kind {
+    Image,
+    Archive,
+}
+
+/// What an argument is: a path that exists and looks like one (or that ends as archives do) is an archive or a layout.
+fn kind_of(argument: &str) -> Kind {
+    let path = Path::new(argument);
+    let archive = [".tar", ".gz", ".tgz", ".zst"].iter().any(|ending| argument.ends_with(ending));
+    if path.is_file() && (archive || argument.contains('/')) || path.join("oci-layout").is_file() {
+        Kind::Archive
+    } else {
+        Kind::Image
+    }
+}
+
+fn shown(name: Option<&Reference>, root: &Descriptor) -> String {
+    name.map_or_else(|| root.digest.to_string(), Reference::familiar)
+}

@@ -1,0 +1,69 @@
+//! Regular expressions. Go's RE2 syntax and the `regex` crate's agree but for corners: `\z`, `\Q…\E` are Go's alone,
+//! and a class inside a class (`[[a]b]`) reads differently.
+
+use regex::Regex;
+
+use super::super::error::CallError;
+use super::super::value::Value;
+use super::{Answer, Builtin, int, row, text};
+
+pub(crate) const TABLE: &[Builtin] = &[
+    row("regexMatch", "ss", |_, a| Ok(Value::Bool(compile(text(a, 0)).is_ok_and(|r| r.is_match(text(a, 1)))))),
+    row("mustRegexMatch", "ss", |_, a| Ok(Value::Bool(compile(text(a, 0))?.is_match(text(a, 1))))),
+    row("regexFind", "ss", |_, a| Ok(Value::string(compile(text(a, 0))?.find(text(a, 1)).map_or("", |m| m.as_str())))),
+    row("regexFindAll", "ssi", |_, a| {
+        let limit = usize::try_from(int(a, 2)).unwrap_or(usize::MAX);
+        Ok(Value::strings(compile(text(a, 0))?.find_iter(text(a, 1)).take(limit).map(|m| m.as_str())))
+    }),
+    row("regexReplaceAll", "sss", |_, a| {
+        let pattern = compile(text(a, 0))?;
+        Ok(Value::from(pattern.replace_all(text(a, 1), text(a, 2)).into_owned()))
+    }),
+    row("regexReplaceAllLiteral", "sss", |_, a| {
+        let pattern = compile(text(a, 0))?;
+        Ok(Value::from(pattern.replace_all(text(a, 1), regex::NoExpand(text(a, 2))).into_owned()))
+    }),
+    row("regexSplit", "ssi", |_, a| split(&compile(text(a, 0))?, text(a, 1), int(a, 2))),
+    row("regexQuoteMeta", "s", |_, a| Ok(Value::from(quote_meta(text(a, 0))))),
+];
+
+fn compile(pattern: &str) -> Result<Regex, CallError> {
+    Regex::new(pattern).map_err(|e| CallError::argument(format!("bad regular expression: {e}")))
+}
+
+/// Go's `Split`: no empty piece for an empty match at the start.
+fn split(pattern: &Regex, source: &str, limit: i64) -> Answer {
+    if limit == 0 {
+        return Ok(Value::strings(Vec::<String>::new()));
+    }
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if !pattern.as_str().is_empty() && source.is_empty() {
+        return Ok(Value::strings([""]));
+    }
+    let (mut pieces, mut begin, mut end) = (Vec::new(), 0, 0);
+    for found in pattern.find_iter(source) {
+        if pieces.len() + 1 >= limit {
+            break;
+        }
+        end = found.start();
+        if found.end() != 0 {
+            pieces.push(&source[begin..end]);
+        }
+        begin = found.end();
+    }
+    if end != source.len() {
+        pieces.push(&source[begin..]);
+    }
+    Ok(Value::strings(pieces))
+}
+
+fn quote_meta(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    for c in source.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}

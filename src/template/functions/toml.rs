@@ -1,0 +1,100 @@
+//! TOML output as Helm's `toToml` (BurntSushi's encoder): plain keys first, then tables, indented by depth.
+//! There is no `fromToml`: no TOML reader is among the dependencies.
+
+use super::super::error::CallError;
+use super::super::format;
+use super::super::value::{Map, Value};
+use super::{Builtin, any, row};
+
+pub(crate) const TABLE: &[Builtin] = &[row("toToml", "a", |_, a| {
+    let value = any(a, 0);
+    // What JSON can hold is finite and not too deep to walk.
+    value.to_json()?;
+    let mut out = String::new();
+    match value {
+        Value::Map(map) => table(&mut out, &map, &mut Vec::new()),
+        other => return Err(CallError::argument(format!("toml: a document must be a map, not {}", other.type_name()))),
+    }
+    Ok(Value::from(out))
+})];
+
+fn is_tables(value: &Value) -> bool {
+    matches!(value, Value::List(list)
+        if !list.items().is_empty() && list.items().iter().all(|i| matches!(i, Value::Map(_))))
+}
+
+fn table(out: &mut String, map: &Map, path: &mut Vec<String>) {
+    let margin = "  ".repeat(path.len());
+    for (name, value) in &map.entries() {
+        if !(matches!(value, Value::Map(_)) || value.is_nil() || is_tables(value)) {
+            out.push_str(&format!("{margin}{} = {}\n", key(name), inline(value)));
+        }
+    }
+    for (name, value) in &map.entries() {
+        path.push(key(name));
+        let margin = "  ".repeat(path.len() - 1);
+        match value {
+            Value::Map(inner) => {
+                blank(out, path.len());
+                out.push_str(&format!("{margin}[{}]\n", path.join(".")));
+                table(out, inner, path);
+            }
+            Value::List(list) if is_tables(value) => {
+                for inner in list.items() {
+                    let Value::Map(inner) = inner else { continue };
+                    blank(out, path.len());
+                    out.push_str(&format!("{margin}[[{}]]\n", path.join(".")));
+                    table(out, inner, path);
+                }
+            }
+            _ => {}
+        }
+        path.pop();
+    }
+}
+
+/// An empty line parts top-level tables from what is before them.
+fn blank(out: &mut String, depth: usize) {
+    if depth == 1 && !out.is_empty() {
+        out.push('\n');
+    }
+}
+
+fn key(name: &str) -> String {
+    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if bare { name.to_owned() } else { string(name) }
+}
+
+fn string(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn inline(value: &Value) -> String {
+    match value {
+        Value::String(text) => string(text),
+        Value::Float(_) => {
+            let shown = format::display(value);
+            if shown.contains(['.', 'e']) { shown } else { format!("{shown}.0") }
+        }
+        Value::List(list) => format!("[{}]", list.items().iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Map(map) => {
+            let pairs: Vec<String> = map.entries().iter().map(|(k, v)| format!("{} = {}", key(k), inline(v))).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+        Value::Object(_) | Value::Undefined(_) | Value::Null => string(&format::display(value)),
+        number_or_bool => format::display(number_or_bool),
+    }
+}

@@ -1,0 +1,84 @@
+//! Wrong command lines: exit code 2, a message on stderr, nothing on stdout.
+
+use std::process::Stdio;
+
+use crate::sandbox::{Said, Sandbox};
+
+#[test]
+fn a_wrong_command_line_exits_with_2_and_says_what_is_wrong() {
+    let sandbox = Sandbox::new();
+    for (args, part) in [
+        (&["nonsense"][..], "unrecognized subcommand 'nonsense'"),
+        (&["imags"], "'images'"),
+        (&["images", "--nonsense"], "unexpected argument '--nonsense'"),
+        (&["images", "-q", "--format", "x"], "cannot be used with"),
+        (&["images", "-q", "--json"], "cannot be used with"),
+        (&["inspect"], "<NAMES>..."),
+        (&["inspect", "-t", "container", "a"], "invalid value 'container'"),
+        (&["history"], "<NAME>"),
+        (&["tag", "a"], "<NEW>..."),
+        (&["rmi"], "<NAMES>..."),
+        (&["rmi", "-a", "x"], "cannot be used with"),
+        (&["save"], "<NAMES>..."),
+        (&["save", "--format", "zip", "a"], "invalid value 'zip'"),
+        (&["load", "-i", "a", "b"], "cannot be used with"),
+        (&["prune", "x"], "unexpected argument 'x'"),
+        (&["create"], "<IMAGE>"),
+        (&["create", "-c", "../x", "a"], "invalid value '../x'"),
+        (&["diff", "a"], "<B>"),
+        (&["version", "-o", "xml"], "invalid value 'xml'"),
+        (&["completion", "tcsh"], "invalid value 'tcsh'"),
+        (&["run"], "<IMAGE|ARCHIVE|DIR>..."),
+        (&["run", "-e", "novalue", "a"], "expected NAME=VALUE"),
+        (&["run", "-c", "a/b", "a"], "invalid value 'a/b'"),
+        (&["--progress", "loud", "images"], "invalid value 'loud'"),
+    ] {
+        let said = sandbox.sealos(args);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{args:?}: {}", said.stderr);
+        assert!(said.stderr.starts_with("error: ") && said.stderr.contains(part), "{args:?}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn clusters_of_hosts_are_refused_with_what_there_is() {
+    let sandbox = Sandbox::new();
+    for flag in ["--masters", "--nodes"] {
+        let want = format!(
+            "error: clusters of several hosts are not supported yet (`{flag}`)\n\
+             help: `sealos run IMAGE` unpacks images and runs their commands on this machine; leave the flag out\n"
+        );
+        assert_eq!(sandbox.sealos(&["run", "a", flag, "10.0.0.1"]), Said::failure(2, &want), "{flag}");
+    }
+}
+
+#[test]
+fn without_a_command_the_help_is_shown_and_the_exit_code_is_2() {
+    let said = Sandbox::new().sealos(&[]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""));
+    assert!(said.stderr.contains("Usage: sealos"), "{}", said.stderr);
+}
+
+#[test]
+fn without_a_home_the_store_has_to_be_named() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(&["images"]);
+    command.env_remove("HOME").env_remove("SEALOS_STORAGE_ROOT");
+    let output = command.output().unwrap();
+    // Root has a place of its own.
+    if !rustix::process::geteuid().is_root() {
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8(output.stderr).unwrap().contains("help: name a directory with `--root`"));
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let sandbox = Sandbox::new();
+    for args in [&["completion", "bash"][..], &["--help"], &["man"], &["version"]] {
+        let mut child = sandbox.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{args:?}");
+    }
+}
