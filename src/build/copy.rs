@@ -125,7 +125,9 @@ impl Copier<'_, '_> {
         for source in order.sources {
             self.gather(source, order, origin, tree, (&mut items, &mut promises), &mut spool)?;
         }
-        let mut items = placement::finish(items, &order.stamp, tree)?;
+        // What is promised may bring directories of its own: with it, the final form comes later.
+        let unfinished = if promises.is_empty() { Vec::new() } else { items.clone() };
+        let items = placement::finish(items, &order.stamp, tree)?;
         let (mut shape, mut fingerprint) =
             (self.layers.key("copy", order.stamp.mtime), self.layers.key("facts", order.stamp.mtime));
         let mut newest: Option<Moment> = None;
@@ -142,10 +144,16 @@ impl Copier<'_, '_> {
             let items = if promises.is_empty() { Some(items) } else { None };
             return Ok(Copied { made, items });
         }
-        for promise in promises {
-            items.extend(self.keep(promise, order, tree, &mut spool)?);
-        }
-        let items = placement::finish(items, &order.stamp, tree)?;
+        let items = match promises.is_empty() {
+            true => items,
+            false => {
+                let mut items = unfinished;
+                for promise in promises {
+                    items.extend(self.keep(promise, order, tree, &mut spool)?);
+                }
+                placement::finish(items, &order.stamp, tree)?
+            }
+        };
         Ok(Copied { made: self.layers.make(&key, &items)?, items: Some(items) })
     }
 
@@ -230,7 +238,7 @@ impl Copier<'_, '_> {
         order: &CopyOrder<'_>,
         base: &Arc<Base>,
     ) -> Result<Option<Promise>, BuildError> {
-        let file = pick.files.first().filter(|file| file.facts.kind == FileType::RegularFile && file.facts.size >= 18);
+        let file = pick.files.first().filter(|file| file.facts.kind == FileType::RegularFile);
         let Some(file) = file.filter(|_| order.unpack != Unpack::Nothing && !pick.is_directory) else {
             return Ok(None);
         };

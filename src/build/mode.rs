@@ -59,7 +59,11 @@ impl Clause {
         match self.operator {
             b'+' => mode | bits,
             b'-' => mode & !bits,
-            _ => mode & !(self.who & 0o777) | bits,
+            _ => {
+                // A class owns its special bit; directories keep theirs, as with GNU chmod.
+                let special = (self.who & 0o100) << 5 | (self.who & 0o010) << 7 | (self.who & 0o001) << 9;
+                mode & !(self.who | if is_directory { special & 0o1000 } else { special }) | bits
+            }
         }
     }
 }
@@ -117,6 +121,9 @@ mod tests {
             ("g+s", 0o755, false, 0o2755),
             ("+t", 0o777, true, 0o1777),
             ("u=rw+x", 0o000, false, 0o700),
+            ("u=rw,go=r", 0o4750, false, 0o644),
+            ("a=rx", 0o7777, true, 0o6555),
+            ("a=rx", 0o7777, false, 0o555),
         ] {
             assert_eq!(ModeChange::parse(text).unwrap().apply(mode, is_directory), want, "{text} on {mode:o}");
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use content::layer::LayerReader;
@@ -14,7 +14,7 @@ use sealos::build::{BuildError, BuildEvent, BuildObserver, BuildOutcome, BuildRe
 
 /// Keeps what it hears.
 #[derive(Default)]
-pub struct Heard(pub Mutex<Vec<BuildEvent>>);
+pub(crate) struct Heard(pub(crate) Mutex<Vec<BuildEvent>>);
 
 impl BuildObserver for Heard {
     fn event(&self, event: &BuildEvent) {
@@ -23,55 +23,55 @@ impl BuildObserver for Heard {
 }
 
 /// A temporary place with a store and a context.
-pub struct Lab {
-    pub place: tempfile::TempDir,
-    pub store: Disk,
-    pub heard: Heard,
+pub(crate) struct Lab {
+    pub(crate) place: tempfile::TempDir,
+    pub(crate) store: Disk,
+    pub(crate) heard: Heard,
 }
 
 impl Lab {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         fs::create_dir(place.path().join("context")).unwrap();
         let store = Disk::open(place.path().join("store")).unwrap();
         Self { place, store, heard: Heard::default() }
     }
 
-    pub fn context(&self) -> PathBuf {
+    pub(crate) fn context(&self) -> PathBuf {
         self.place.path().join("context")
     }
 
     /// Writes a file of the context, and its directories.
-    pub fn file(&self, path: &str, content: impl AsRef<[u8]>) -> &Self {
+    pub(crate) fn file(&self, path: &str, content: impl AsRef<[u8]>) -> &Self {
         let path = self.context().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
         self
     }
 
-    pub fn link(&self, path: &str, target: &str) -> &Self {
+    pub(crate) fn link(&self, path: &str, target: &str) -> &Self {
         let path = self.context().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(target, path).unwrap();
         self
     }
 
-    pub fn request(&self) -> BuildRequest {
+    pub(crate) fn request(&self) -> BuildRequest {
         let mut request = BuildRequest::new(ContextPlace::Directory(self.context()));
         request.working_directory = self.place.path().to_owned();
         request
     }
 
-    pub fn world(&self) -> World<'_> {
+    pub(crate) fn world(&self) -> World<'_> {
         World::offline(&self.store, &self.heard)
     }
 
     /// Builds a Kubefile with the defaults.
-    pub fn build(&self, kubefile: &str) -> Result<Built, BuildError> {
+    pub(crate) fn build(&self, kubefile: &str) -> Result<Built, BuildError> {
         self.build_with(kubefile, |_| {})
     }
 
-    pub fn build_with(&self, kubefile: &str, change: impl FnOnce(&mut BuildRequest)) -> Result<Built, BuildError> {
+    pub(crate) fn build_with(&self, kubefile: &str, change: impl FnOnce(&mut BuildRequest)) -> Result<Built, BuildError> {
         self.file("Kubefile", kubefile);
         let mut request = self.request();
         change(&mut request);
@@ -80,14 +80,14 @@ impl Lab {
     }
 
     /// Builds what has to fail, and says how it does: the chain of errors and the help.
-    pub fn failure(&self, kubefile: &str) -> String {
+    pub(crate) fn failure(&self, kubefile: &str) -> String {
         match self.build(kubefile) {
             Ok(_) => panic!("{kubefile} was built"),
             Err(error) => explained(&error),
         }
     }
 
-    pub fn look(&self, outcome: BuildOutcome) -> Built {
+    pub(crate) fn look(&self, outcome: BuildOutcome) -> Built {
         let image = load_image(&self.store, &outcome.images[0].manifest, &outcome.images[0].platform).unwrap();
         let layers = image.layers.iter().map(|layer| {
             let reader = LayerReader::open(&self.store, &layer.descriptor).unwrap();
@@ -104,13 +104,13 @@ impl Lab {
     }
 
     /// How often a step was found in the cache since the last call, of all that made layers.
-    pub fn cached(&self) -> (usize, usize) {
+    pub(crate) fn cached(&self) -> (usize, usize) {
         let events = std::mem::take(&mut *self.heard.0.lock().unwrap());
         let count = |is: fn(&BuildEvent) -> bool| events.iter().filter(|event| is(event)).count();
         (count(|event| matches!(event, BuildEvent::Cached)), count(|event| matches!(event, BuildEvent::Layer { .. })))
     }
 
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let events = self.heard.0.lock().unwrap();
         let text = |event: &BuildEvent| if let BuildEvent::Warning(text) = event { Some(text.clone()) } else { None };
         events.iter().filter_map(text).collect()
@@ -118,7 +118,7 @@ impl Lab {
 }
 
 /// An error, its causes and its help.
-pub fn explained(error: &BuildError) -> String {
+pub(crate) fn explained(error: &BuildError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -132,15 +132,15 @@ pub fn explained(error: &BuildError) -> String {
 }
 
 /// What was built.
-pub struct Built {
-    pub outcome: BuildOutcome,
-    pub image: Image,
-    pub layers: Vec<Vec<(Entry, Vec<u8>)>>,
+pub(crate) struct Built {
+    pub(crate) outcome: BuildOutcome,
+    pub(crate) image: Image,
+    pub(crate) layers: Vec<Vec<(Entry, Vec<u8>)>>,
 }
 
 impl Built {
     /// All files: path to what is there, later layers on top (whiteouts are files like others here).
-    pub fn files(&self) -> BTreeMap<String, String> {
+    pub(crate) fn files(&self) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
         for (entry, content) in self.layers.iter().flatten() {
             let what = match &entry.kind {
@@ -156,29 +156,25 @@ impl Built {
     }
 
     /// The names of all files that are no directories, with their contents, as `path=content`.
-    pub fn plain(&self) -> Vec<String> {
+    pub(crate) fn plain(&self) -> Vec<String> {
         let files = self.files().into_iter().filter(|(_, what)| what != "/");
         files.map(|(path, what)| format!("{path}={what}")).collect()
     }
 
-    pub fn entry(&self, path: &str) -> &Entry {
+    pub(crate) fn entry(&self, path: &str) -> &Entry {
         let found = self.layers.iter().flatten().rev().find(|(entry, _)| entry.path == path.as_bytes());
         &found.unwrap_or_else(|| panic!("no {path} in {:?}", self.files())).0
     }
 
-    pub fn config(&self) -> &oci::ImageConfig {
+    pub(crate) fn config(&self) -> &oci::ImageConfig {
         self.image.config.value()
     }
 }
 
-pub fn name(text: &str) -> Reference {
+pub(crate) fn name(text: &str) -> Reference {
     text.parse().unwrap()
 }
 
-pub fn platform(text: &str) -> Platform {
+pub(crate) fn platform(text: &str) -> Platform {
     text.parse().unwrap()
-}
-
-pub fn join(place: &Path, name: &str) -> PathBuf {
-    place.join(name)
 }
