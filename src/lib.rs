@@ -2,11 +2,14 @@
 //!
 //! The rooms and who may look at whom are in ARCHITECTURE.md; `tests/tidy.rs` holds the table.
 
+pub mod build;
 pub mod cli;
 pub mod cluster;
 pub mod execute;
+pub mod kubefile;
 pub mod plan;
 pub mod report;
 pub mod rootfs;
+pub mod sandbox;
 pub mod template;
 pub mod transport;
