@@ -236,12 +236,7 @@ impl Copier<'_> {
     /// Wrong bytes are the source's fault, though it is the sink's side that notices.
     fn blame(&self, error: ContentError) -> ContentError {
         match error {
-            ContentError::DigestMismatch { expected, actual, .. } => {
-                ContentError::DigestMismatch { place: self.from.place(), expected, actual }
-            }
-            ContentError::SizeMismatch { digest, expected, actual, .. } => {
-                ContentError::SizeMismatch { place: self.from.place(), digest, expected, actual }
-            }
+            ContentError::DigestMismatch { .. } | ContentError::SizeMismatch { .. } => error.blame(self.from.place()),
             error => error,
         }
     }

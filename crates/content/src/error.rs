@@ -230,6 +230,19 @@ impl ContentError {
         }
     }
 
+    /// The same, of content that came from `origin`: what is wrong with it is noticed by whoever takes it in, but is the
+    /// fault of where it came from.
+    pub(crate) fn blame(self, origin: String) -> Self {
+        match self {
+            Self::DigestMismatch { expected, actual, .. } => Self::DigestMismatch { place: origin, expected, actual },
+            Self::SizeMismatch { digest, expected, actual, .. } => {
+                Self::SizeMismatch { place: origin, digest, expected, actual }
+            }
+            Self::MissingBlob { digest, .. } => Self::MissingBlob { place: origin, digest },
+            error => error,
+        }
+    }
+
     /// What the user can do about it, if it is known.
     pub fn help(&self) -> Option<String> {
         match self {

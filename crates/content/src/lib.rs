@@ -11,16 +11,20 @@
 //! is ever held in memory; writing what is already there is not an error. Plain blocking calls on threads: the work is
 //! hashing, compressing and copying, and there are never more transfers than a few dozen.
 
+pub mod archive;
 mod blob_dir;
 pub mod copy;
 mod disk;
+mod docker_dir;
 mod durable;
 mod error;
 mod event;
 mod graph;
 pub mod image;
 mod ingest;
+pub mod kit;
 pub mod layer;
+mod layout;
 mod memory;
 mod parallel;
 mod rfc3339;
@@ -31,10 +35,12 @@ mod traits;
 
 pub use copy::{Copied, CopyOptions, Sparse, copy};
 pub use disk::{Disk, PruneMode, PruneScope, Pruned, Record, Scratch};
+pub use docker_dir::DockerDir;
 pub use error::{ContentError, DocumentKind};
 pub use event::{Event, Observer, Silent};
 pub use image::{Image, LayerInfo, load_image};
 pub use ingest::{Ingest, Sealed};
+pub use layout::Layout;
 pub use memory::Memory;
 pub use roots::name_of;
 pub use traits::{BlobReader, Named, Sink, Source, Store, Upload, fetch_document, store_bytes};

@@ -46,7 +46,11 @@ impl Source for Memory {
 
     fn resolve(&self, name: &Reference) -> Result<Descriptor, ContentError> {
         let state = self.state();
-        let found = state.roots.iter().find(|named| named.name.as_ref() == Some(name));
+        let exact = state.roots.iter().find(|named| named.name.as_ref() == Some(name));
+        let is_of = |other: &Reference| other.registry() == name.registry() && other.repository() == name.repository();
+        let by_digest =
+            |named: &&Named| Some(&named.root.digest) == name.digest() && named.name.as_ref().is_some_and(is_of);
+        let found = exact.or_else(|| state.roots.iter().find(by_digest));
         found.map(|named| named.root.clone()).ok_or_else(|| ContentError::UnknownImage {
             place: Source::place(self),
             name: name.familiar(),

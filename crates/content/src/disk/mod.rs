@@ -118,6 +118,21 @@ impl Disk {
         self.change(|roots| roots.add(stamped(roots::entry(None, what)))).map(drop)
     }
 
+    /// Adds roots and their names, all or none.
+    pub(crate) fn add_images(&self, images: &[Named]) -> Result<(), ContentError> {
+        for image in images {
+            self.require(&image.root)?;
+        }
+        self.change(|roots| {
+            for Named { name, root } in images {
+                match name {
+                    Some(name) => put(roots, name, root),
+                    None => drop(roots.add(stamped(roots::entry(None, root)))),
+                }
+            }
+        })
+    }
+
     /// An error if a root's blob is not there.
     fn require(&self, what: &Descriptor) -> Result<(), ContentError> {
         match self.has(what)? {
@@ -242,6 +257,19 @@ impl Disk {
     }
 }
 
+/// Names a root. If it has that name already, nothing changes, not even the time.
+fn put(roots: &mut Roots, name: &Reference, what: &Descriptor) {
+    let entry = roots::entry(Some(name), what);
+    let is_same = |old: &Descriptor| {
+        let mut old = old.clone();
+        old.annotations.remove(roots::STORED);
+        old == entry
+    };
+    if !roots.entries().iter().any(is_same) {
+        roots.set(name, stamped(entry));
+    }
+}
+
 fn stamped(entry: Descriptor) -> Descriptor {
     entry.annotated(roots::STORED, rfc3339::format(SystemTime::now()))
 }
@@ -304,18 +332,7 @@ impl Sink for Disk {
 
     fn tag(&self, name: &Reference, what: &Descriptor) -> Result<(), ContentError> {
         self.require(what)?;
-        self.change(|roots| {
-            // Named again what it is named already: nothing changes, not even the time.
-            let entry = roots::entry(Some(name), what);
-            let is_same = |old: &Descriptor| {
-                let mut old = old.clone();
-                old.annotations.remove(roots::STORED);
-                old == entry
-            };
-            if !roots.entries().iter().any(is_same) {
-                roots.set(name, stamped(entry));
-            }
-        })
+        self.change(|roots| put(roots, name, what))
     }
 }
 

@@ -9,16 +9,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use oci::{Descriptor, Hasher};
-use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
 
 use super::Disk;
 use super::lease;
 use super::lock::{self, Hold};
-use crate::{ContentError, Sealed, Upload, durable};
+use crate::durable::{self, WriteBack};
+use crate::{ContentError, Sealed, Upload};
 
-/// Blobs of this size and more get their space before they are written.
-const RESERVE_FROM: u64 = 1 << 20;
 /// Bytes read at a time when an earlier attempt is hashed.
 const REPLAY: usize = 1 << 20;
 
@@ -36,6 +33,7 @@ pub(super) struct Pending<'a> {
     path: PathBuf,
     offset: u64,
     written: u64,
+    write_back: WriteBack,
     fate: Fate,
 }
 
@@ -78,9 +76,17 @@ pub(super) fn known<'a>(store: &'a Disk, what: &Descriptor) -> io::Result<Begun<
         file.set_len(0)?;
         offset = 0;
     }
-    reserve(&file, what.size)?;
+    durable::reserve(&file, what.size)?;
     (&file).seek(SeekFrom::Start(offset))?;
-    Ok(Begun::Pending(Pending { store, file, path, offset, written: offset, fate: Fate::Keep }))
+    Ok(Begun::Pending(Pending {
+        store,
+        file,
+        path,
+        offset,
+        written: offset,
+        write_back: WriteBack::from(offset),
+        fate: Fate::Keep,
+    }))
 }
 
 /// Begins a blob that has no digest yet.
@@ -93,7 +99,15 @@ pub(super) fn unknown(store: &Disk) -> io::Result<Pending<'_>> {
             file => {
                 let file = file?;
                 lock::wait(&file, Hold::Exclusive)?;
-                return Ok(Pending { store, file, path, offset: 0, written: 0, fate: Fate::Remove });
+                return Ok(Pending {
+                    store,
+                    file,
+                    path,
+                    offset: 0,
+                    written: 0,
+                    write_back: WriteBack::default(),
+                    fate: Fate::Remove,
+                });
             }
         }
     }
@@ -106,18 +120,6 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
         Ok(there) => Ok((there.dev(), there.ino()) == (mine.dev(), mine.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-/// Takes the space, so that the blob lies in one piece and a full disk shows before anything is fetched. The file's
-/// length stays that of what was written.
-fn reserve(file: &File, size: u64) -> io::Result<()> {
-    if size < RESERVE_FROM {
-        return Ok(());
-    }
-    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, size) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
-        result => Ok(result?),
     }
 }
 
@@ -145,6 +147,7 @@ impl Write for Pending<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.written += count as u64;
+        self.write_back.wrote(&self.file, count);
         Ok(count)
     }
 

@@ -1,0 +1,285 @@
+//! Archives as sources: read where they lie, with an index of the tar's members.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use oci::{Compression, Descriptor, DiffId, Digest, Hasher, Manifest, Reference};
+
+use super::docker::{self, Item};
+use super::member::{self, Members};
+use super::{DOCUMENT_LIMIT, FORMAT};
+use crate::docker_dir::DockerDir;
+use crate::layout::Layout;
+use crate::roots::{self, Roots};
+use crate::tar::{EntryKind, TarIndex};
+use crate::{BlobReader, ContentError, Named, Source, Sparse, fetch_document};
+
+/// An archive (a file that can be seeked in, or a directory) and the images in it.
+#[derive(Debug)]
+pub struct Archive {
+    kind: Kind,
+    images: Vec<Named>,
+    /// Layers whose tar is not the blob itself: their configuration's promise has to be checked by decompressing them.
+    pub(super) compressed: Vec<(Descriptor, DiffId)>,
+    pub(super) sparse: Sparse,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Layout(Layout),
+    Directory(Box<DockerDir>),
+    Tar(Tar),
+}
+
+/// Where a member's bytes lie.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    offset: u64,
+    size: u64,
+}
+
+#[derive(Debug)]
+struct Tar {
+    path: PathBuf,
+    file: File,
+    blobs: HashMap<Digest, Extent>,
+    /// Manifests that were made for a docker-archive.
+    made: HashMap<Digest, Vec<u8>>,
+}
+
+/// Opens a layout, an image directory, an oci-archive or a docker-archive; which one, its contents tell.
+///
+/// # Errors
+/// When it is none of these, is damaged, or is compressed as a whole (then it can only be loaded).
+pub fn open(path: &Path) -> Result<Archive, ContentError> {
+    let found = std::fs::metadata(path).map_err(ContentError::io(format!("read {}", path.display())))?;
+    if found.is_dir() {
+        return directory(path);
+    }
+    let mut file = File::open(path).map_err(ContentError::io(format!("open {}", path.display())))?;
+    let compression = sniff(&mut file).map_err(ContentError::io(format!("read {}", path.display())))?;
+    match compression {
+        Compression::None => tar(path, file),
+        _ => Err(ContentError::Unsupported {
+            place: path.display().to_string(),
+            verb: "be read in place, since it is compressed as a whole; load it into the store",
+        }),
+    }
+}
+
+/// How a file is compressed as a whole; it stands at its beginning again afterwards.
+pub(super) fn sniff(file: &mut File) -> io::Result<Compression> {
+    let mut head = [0; 4];
+    let count = crate::copy::read_full(file, &mut head)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(Compression::detect(&head[..count]))
+}
+
+fn directory(path: &Path) -> Result<Archive, ContentError> {
+    let archive = |kind, images| Archive { kind, images, compressed: Vec::new(), sparse: Sparse::Refuse };
+    if path.join(roots::MARKER).exists() {
+        let layout = Layout::open(path)?;
+        let images = layout.images()?;
+        return Ok(archive(Kind::Layout(layout), images));
+    }
+    if path.join("manifest.json").exists() {
+        let directory = DockerDir::open(path)?;
+        let images = directory.root().map(|root| docker::named(Vec::new(), root)).unwrap_or_default();
+        return Ok(archive(Kind::Directory(Box::new(directory)), images));
+    }
+    let reason = "the directory has neither an oci-layout nor a manifest.json".to_owned();
+    Err(docker::wrong(&path.display().to_string(), reason))
+}
+
+fn tar(path: &Path, file: File) -> Result<Archive, ContentError> {
+    let place = path.display().to_string();
+    let index = TarIndex::scan(BufReader::new(&file));
+    let index = index.map_err(|error| docker::wrong(&place, error.to_string()))?;
+    let mut members = Members::new();
+    for (entry, offset) in index.entries {
+        match entry.kind {
+            EntryKind::File { size } => members.add(entry.path, Extent { offset, size }),
+            EntryKind::HardLink { target } => members.add_hard_link(entry.path, target),
+            EntryKind::Symlink { target } => members.add_symlink(entry.path, &target),
+            _ => {}
+        }
+    }
+    let blobs = members.contents().filter_map(|(path, extent)| Some((member::blob_digest(path)?, *extent))).collect();
+    let tar = Tar { path: path.to_owned(), file, blobs, made: HashMap::new() };
+    let items = match members.find("manifest.json") {
+        Some(extent) => Some(docker::parse(&place, &tar.document("manifest.json", *extent)?)?),
+        None => None,
+    };
+    match (members.find(roots::INDEX), items) {
+        (Some(index), items) => oci_archive(tar, &members, *index, items),
+        (None, Some(items)) => docker_archive(tar, &members, &items),
+        (None, None) => Err(docker::wrong(&place, "it has neither an index.json nor a manifest.json".to_owned())),
+    }
+}
+
+fn oci_archive(
+    tar: Tar,
+    members: &Members<Extent>,
+    index: Extent,
+    items: Option<Vec<Item>>,
+) -> Result<Archive, ContentError> {
+    let place = tar.path.display().to_string();
+    if let Some(marker) = members.find(roots::MARKER) {
+        roots::check_marker(&place, &tar.document(roots::MARKER, *marker)?)?;
+    }
+    let mut images = Roots::parse(&place, &tar.document(roots::INDEX, index)?)?.named();
+    // Docker exports an index with all platforms although it may have pulled only one.
+    let sparse = if items.is_some() { Sparse::Allow } else { Sparse::Refuse };
+    let mut archive = Archive { kind: Kind::Tar(tar), images: Vec::new(), compressed: Vec::new(), sparse };
+    if let Some(items) = items {
+        let configs = configs(&archive, &images);
+        docker::add_names(&mut images, &items, &configs);
+    }
+    archive.images = images;
+    Ok(archive)
+}
+
+/// The digest of each root's configuration. What cannot be read has none here: copying it tells why.
+pub(super) fn configs(source: &dyn Source, images: &[Named]) -> HashMap<Digest, Digest> {
+    let config = |root: &Descriptor| match Manifest::parse(&root.media_type, fetch_document(source, root).ok()?).ok()? {
+        Manifest::Image(image) => Some((root.digest, image.value().config.digest)),
+        Manifest::Index(_) => None,
+    };
+    images.iter().filter_map(|image| config(&image.root)).collect()
+}
+
+fn docker_archive(mut tar: Tar, members: &Members<Extent>, items: &[Item]) -> Result<Archive, ContentError> {
+    let place = tar.path.display().to_string();
+    let lacks = |path: &str| docker::wrong(&place, format!("it lacks {path}, which its manifest.json names"));
+    let (mut images, mut compressed) = (Vec::new(), Vec::new());
+    for item in items {
+        let extent = *members.find(&item.config).ok_or_else(|| lacks(&item.config))?;
+        let (config, parsed) = docker::config(&place, tar.document(&item.config, extent)?)?;
+        tar.blobs.insert(config.digest, extent);
+        let mut layers = Vec::new();
+        for (path, diff_id) in docker::pair(&place, item, parsed.value())? {
+            let extent = *members.find(path).ok_or_else(|| lacks(path))?;
+            let layer = tar.layer(path, extent, diff_id)?;
+            tar.blobs.insert(layer.digest, extent);
+            if layer.digest != diff_id.0 {
+                compressed.push((layer.clone(), diff_id));
+            }
+            layers.push(layer);
+        }
+        let (root, bytes) = docker::manifest(&place, config, layers)?;
+        tar.made.insert(root.digest, bytes);
+        images.extend(docker::named(item.names(), &root));
+    }
+    Ok(Archive { kind: Kind::Tar(tar), images, compressed, sparse: Sparse::Refuse })
+}
+
+impl Tar {
+    fn reader(&self, extent: Extent, from: u64) -> Window<'_> {
+        let from = from.min(extent.size);
+        Window { file: &self.file, offset: extent.offset + from, left: extent.size - from }
+    }
+
+    fn document(&self, name: &str, extent: Extent) -> Result<Vec<u8>, ContentError> {
+        if extent.size > DOCUMENT_LIMIT {
+            let reason = format!("{name} has {} bytes, more than the limit of {DOCUMENT_LIMIT}", extent.size);
+            return Err(ContentError::Format { place: self.path.display().to_string(), format: FORMAT, reason });
+        }
+        let mut bytes = Vec::new();
+        let read = self.reader(extent, 0).read_to_end(&mut bytes);
+        read.map_err(ContentError::io(format!("read {name} of {}", self.path.display())))?;
+        Ok(bytes)
+    }
+
+    /// What a layer of a docker-archive is called. A plain tar's digest is known from the configuration (and compared
+    /// when the layer is copied); that of a compressed one has to be found out.
+    fn layer(&self, path: &str, extent: Extent, diff_id: DiffId) -> Result<Descriptor, ContentError> {
+        let doing = || ContentError::io(format!("read {path} of {}", self.path.display()));
+        let mut head = [0; 4];
+        let count = crate::copy::read_full(&mut self.reader(extent, 0), &mut head).map_err(doing())?;
+        let compression = Compression::detect(&head[..count]);
+        if compression == Compression::None {
+            return Ok(docker::layer(diff_id.0, extent.size, compression));
+        }
+        let mut hasher = Hasher::new(oci::Algorithm::Sha256);
+        let (mut reader, mut buffer) = (self.reader(extent, 0), vec![0; 1 << 20]);
+        loop {
+            match crate::copy::read_full(&mut reader, &mut buffer).map_err(doing())? {
+                0 => return Ok(docker::layer(hasher.finish(), extent.size, compression)),
+                count => hasher.update(&buffer[..count]),
+            }
+        }
+    }
+}
+
+/// A member of the tar; many of them can be read at once.
+struct Window<'a> {
+    file: &'a File,
+    offset: u64,
+    left: u64,
+}
+
+impl Read for Window<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let count = self.file.read_at(&mut buffer[..length], self.offset)?;
+        if count == 0 && length > 0 {
+            // Truncated after it was indexed.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.offset += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+impl Archive {
+    /// The images, each name as the archive has it; an image with several names is there several times.
+    pub fn images(&self) -> &[Named] {
+        &self.images
+    }
+}
+
+impl Source for Archive {
+    fn place(&self) -> String {
+        match &self.kind {
+            Kind::Layout(layout) => Source::place(layout),
+            Kind::Directory(directory) => Source::place(&**directory),
+            Kind::Tar(tar) => format!("the archive {}", tar.path.display()),
+        }
+    }
+
+    fn resolve(&self, name: &Reference) -> Result<Descriptor, ContentError> {
+        if let Kind::Layout(layout) = &self.kind {
+            return layout.resolve(name);
+        }
+        let found = self.images.iter().find(|image| image.name.as_ref() == Some(name));
+        found.map(|image| image.root.clone()).ok_or_else(|| {
+            let names = self.images.iter().filter_map(|image| image.name.as_ref()).map(Reference::familiar);
+            let wanted = name.familiar();
+            let similar = crate::similar::rank(&wanted, names);
+            ContentError::UnknownImage { place: self.place(), name: wanted, similar }
+        })
+    }
+
+    fn fetch(&self, what: &Descriptor, from: u64) -> Result<BlobReader<'_>, ContentError> {
+        let tar = match &self.kind {
+            Kind::Layout(layout) => return layout.fetch(what, from),
+            Kind::Directory(directory) => return directory.fetch(what, from),
+            Kind::Tar(tar) => tar,
+        };
+        if let Some(bytes) = tar.made.get(&what.digest) {
+            let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
+            return Ok(Box::new(&bytes[from..]));
+        }
+        let missing = || ContentError::MissingBlob { place: self.place(), digest: what.digest };
+        let extent = *tar.blobs.get(&what.digest).ok_or_else(missing)?;
+        if extent.size != what.size {
+            let (place, digest, actual) = (self.place(), what.digest, extent.size);
+            return Err(ContentError::SizeMismatch { place, digest, expected: what.size, actual });
+        }
+        Ok(Box::new(tar.reader(extent, from)))
+    }
+}
