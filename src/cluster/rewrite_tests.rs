@@ -1,3 +1,4 @@
+//! What [`super::rewrite`] promises, proven with a real shell.
 use std::process::Command;
 
 use proptest::prelude::*;

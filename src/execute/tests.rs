@@ -1,3 +1,5 @@
+//! What carrying out a plan promises: journal, repeats, failures, kills.
+
 use std::cell::{Cell, RefCell};
 use std::env::vars_os;
 use std::error::Error;

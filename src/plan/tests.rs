@@ -1,3 +1,5 @@
+//! What planning promises.
+
 use std::path::Path;
 
 use oci::{Digest, RuntimeConfig};

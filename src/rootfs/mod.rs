@@ -33,8 +33,7 @@ pub use options::{Holes, Limits, Ownership, UnpackOptions, Unpacked, Warning};
 pub use spool::Spool;
 pub use tree::{Node, Tree};
 pub use unpack::unpack;
-pub use walk::{DirWalk, Walked};
+pub use walk::{Contents, DirWalk, Walked};
 
-pub(crate) use metadata::{OPAQUE_XATTRS, is_carried, is_overlay_xattr};
-pub(crate) use path::{Shown, join, split};
-pub(crate) use write::copy_content;
+pub(crate) use metadata::{OPAQUE_XATTRS, is_carried};
+pub(crate) use path::{join, split};

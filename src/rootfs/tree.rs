@@ -30,6 +30,13 @@ pub struct Node {
     pub(super) content: Vec<u8>,
 }
 
+impl Node {
+    /// What all names of one file have in common: the layer that its content is in, and its path there.
+    pub fn identity(&self) -> (usize, &[u8]) {
+        (self.layer, &self.content)
+    }
+}
+
 /// The merged view of an image's layers.
 pub struct Tree<'a> {
     source: &'a dyn Source,

@@ -1,3 +1,5 @@
+//! What acting on this machine promises, with real processes.
+
 use std::env::vars_os;
 use std::time::{Duration, Instant};
 

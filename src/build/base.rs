@@ -1,0 +1,94 @@
+//! Images that a build starts from or copies from: in the store, or brought there by the resolver.
+
+use content::{ContentError, Image, LayerInfo, load_image};
+use oci::{Descriptor, ImageConfig, Platform};
+
+use super::error::BuildError;
+use super::request::PullPolicy;
+use super::world::World;
+
+/// An image that is whole in the store.
+pub(crate) struct BaseImage {
+    /// Its configuration.
+    pub(crate) config: ImageConfig,
+    /// Its layers, lowest first.
+    pub(crate) layers: Vec<LayerInfo>,
+}
+
+/// Finds an image as the user names it.
+///
+/// # Errors
+/// When it is neither in the store nor can be pulled, or is for another platform.
+pub(crate) fn find(
+    world: &World<'_>,
+    name: &str,
+    platform: &Platform,
+    policy: PullPolicy,
+) -> Result<BaseImage, BuildError> {
+    let pull = || {
+        let pulled = world.resolver.resolve_and_pull(name, platform, policy);
+        pulled.map_err(|source| BuildError::Pull { name: name.to_owned(), source })
+    };
+    if matches!(policy, PullPolicy::Always | PullPolicy::Newer) {
+        if let Some(root) = pull()? {
+            return load(world, name, &root, platform);
+        }
+    }
+    let here = world.store.find(name).map_err(BuildError::Content);
+    let here = here.and_then(|record| load(world, name, &record.root, platform));
+    let error = match here {
+        Ok(image) => return Ok(image),
+        Err(error) => error,
+    };
+    // Another platform of it may be all that is here.
+    let is_absent = matches!(
+        error,
+        BuildError::WrongPlatform { .. }
+            | BuildError::Content(
+                ContentError::UnknownImage { .. } | ContentError::MissingBlob { .. } | ContentError::NoPlatform { .. }
+            )
+    );
+    if is_absent && policy == PullPolicy::Missing {
+        if let Some(root) = pull()? {
+            return load(world, name, &root, platform);
+        }
+    }
+    Err(match error {
+        BuildError::Content(source @ ContentError::UnknownImage { .. }) => {
+            BuildError::NoImage { name: name.to_owned(), source, pull_forbidden: policy == PullPolicy::Never }
+        }
+        other => other,
+    })
+}
+
+fn load(world: &World<'_>, name: &str, root: &Descriptor, platform: &Platform) -> Result<BaseImage, BuildError> {
+    let wrong = |available: String| BuildError::WrongPlatform {
+        name: name.to_owned(),
+        wanted: platform.to_string(),
+        available,
+    };
+    let image: Image = match load_image(world.store, root, platform) {
+        Err(ContentError::NoPlatform { available, .. }) => return Err(wrong(available)),
+        other => other?,
+    };
+    let config = image.config.value().clone();
+    let own = config.platform();
+    // Old cluster images say nothing about it.
+    if !own.os.is_empty() && !own.architecture.is_empty() && !own.serves(platform) {
+        return Err(wrong(own.to_string()));
+    }
+    Ok(BaseImage { config, layers: image.layers })
+}
+
+/// Finds an image of an OCI layout.
+///
+/// # Errors
+/// When it is not there.
+pub(crate) fn from_layout(
+    _world: &World<'_>,
+    _name: &str,
+    _path: &std::path::Path,
+    _platform: &Platform,
+) -> Result<BaseImage, BuildError> {
+    Err(BuildError::Unsupported { what: "oci-layout://".to_owned(), instead: None })
+}

@@ -1,0 +1,76 @@
+//! The files that a build is given: a directory as it is, or a tar that is unpacked into the store's scratch space.
+
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use content::Scratch;
+use content::tar::TarReader;
+
+use super::decompress::{self, Packing};
+use super::error::BuildError;
+use super::event::BuildEvent;
+use super::request::{BuildRequest, ContextPlace};
+use super::walk::Base;
+use super::world::World;
+use crate::rootfs::{Extractor, Ownership, UnpackOptions};
+
+/// The files that a build is given.
+pub(crate) struct Context {
+    /// The directory.
+    pub(crate) path: PathBuf,
+    /// The directory, open.
+    pub(crate) base: Arc<Base>,
+    /// Holds the files of an unpacked tar.
+    _scratch: Option<Scratch>,
+}
+
+impl Context {
+    /// Opens the context of a request.
+    ///
+    /// # Errors
+    /// When it is no directory, cannot be fetched, or is no tar.
+    pub(crate) fn open(request: &BuildRequest, world: &World<'_>) -> Result<Self, BuildError> {
+        match &request.context {
+            ContextPlace::Directory(path) => Self::directory(&request.working_directory.join(path)),
+            ContextPlace::Stdin => world.with_stdin(|stdin| Self::tar(stdin, Path::new("standard input"), world)),
+            ContextPlace::Url(url) => {
+                let fetched = world.fetch.fetch(url);
+                let fetched = fetched.map_err(|source| BuildError::Fetch { url: url.clone(), source })?;
+                Self::tar(fetched.body, Path::new(url), world)
+            }
+        }
+    }
+
+    /// A directory as a context.
+    ///
+    /// # Errors
+    /// When it is none or cannot be opened.
+    pub(crate) fn directory(path: &Path) -> Result<Self, BuildError> {
+        let base = Base::open(path).map_err(|source| BuildError::Context { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), base: Arc::new(base), _scratch: None })
+    }
+
+    fn tar(input: impl Read, name: &Path, world: &World<'_>) -> Result<Self, BuildError> {
+        let scratch = world.store.scratch("context")?;
+        let problem = |source| BuildError::Context { path: name.to_owned(), source };
+        let (packing, input) = decompress::detect(input).map_err(problem)?;
+        if let Packing::Foreign(compression) = packing {
+            return Err(BuildError::ArchiveCompression { path: name.to_owned(), compression });
+        }
+        let input = decompress::open(packing, input).map_err(problem)?;
+        let mut tar = TarReader::new(BufReader::with_capacity(1 << 18, input));
+        let options = UnpackOptions { ownership: Ownership::Caller, ..UnpackOptions::default() };
+        let mut extractor = Extractor::new(scratch.path(), &options)?;
+        let unreadable = |source| BuildError::Archive { path: name.to_owned(), source };
+        while let Some(entry) = tar.next().map_err(unreadable)? {
+            extractor.apply(&entry, &mut tar)?;
+        }
+        for warning in extractor.finish()?.warnings {
+            world.observer.event(&BuildEvent::Warning(format!("{}: {warning}", name.display())));
+        }
+        let mut context = Self::directory(scratch.path())?;
+        context._scratch = Some(scratch);
+        Ok(context)
+    }
+}

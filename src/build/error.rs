@@ -1,0 +1,370 @@
+//! Why an image could not be built.
+
+use std::io;
+use std::path::PathBuf;
+
+use content::ContentError;
+use content::tar::TarError;
+use oci::{DiffId, Digest};
+
+use super::world::SeamError;
+use crate::kubefile::KubefileError;
+use crate::rootfs::RootfsError;
+use crate::sandbox::SandboxError;
+
+/// Why an image could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// An instruction of the Kubefile failed.
+    #[error("{file}:{line}: `{instruction}` failed")]
+    Step {
+        /// The Kubefile.
+        file: String,
+        /// The instruction's first line, from 1.
+        line: usize,
+        /// The instruction as written.
+        instruction: String,
+        /// Why.
+        source: Box<BuildError>,
+    },
+    /// The Kubefile cannot be understood.
+    #[error(transparent)]
+    Kubefile(#[from] KubefileError),
+    /// There is no Kubefile.
+    #[error("there is no Kubefile in `{}`", context.display())]
+    NoKubefile {
+        /// The context.
+        context: PathBuf,
+    },
+    /// The file that `-f` names cannot be found.
+    #[error("there is no `{}`, neither here nor in the context", path.display())]
+    KubefileNotFound {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// A Kubefile that is not one: a directory, too large, not text.
+    #[error("`{name}` is no Kubefile: {reason}")]
+    NotKubefile {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Both the Kubefile and the context are to come from stdin.
+    #[error("stdin cannot be both the Kubefile and the context")]
+    StdinTwice,
+    /// The context is not a directory.
+    #[error("the context `{}` cannot be used", path.display())]
+    Context {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A URL could not be fetched.
+    #[error("cannot fetch `{url}`")]
+    Fetch {
+        /// The URL.
+        url: String,
+        /// Why.
+        source: SeamError,
+    },
+    /// Reading the body of a URL failed in the middle.
+    #[error("`{url}` ended in the middle")]
+    FetchBody {
+        /// The URL.
+        url: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of the command line (ignore file, argument file, secret) cannot be read.
+    #[error("cannot read the {what} `{}`", path.display())]
+    InputFile {
+        /// What it is for.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line of an argument file that is not `NAME=VALUE`.
+    #[error("line {line} of `{}` is not NAME=VALUE", path.display())]
+    ArgumentLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The stage that `--target` names does not exist.
+    #[error("there is no stage `{name}`")]
+    UnknownStage {
+        /// The name.
+        name: String,
+        /// The stages that have names.
+        known: Vec<String>,
+    },
+    /// A base image could not be found.
+    #[error("there is no image `{name}` in the store")]
+    NoImage {
+        /// The name as written.
+        name: String,
+        /// Why the store has none.
+        source: ContentError,
+        /// Whether pulling was forbidden.
+        pull_forbidden: bool,
+    },
+    /// A base image could not be pulled.
+    #[error("cannot pull `{name}`")]
+    Pull {
+        /// The name as written.
+        name: String,
+        /// Why.
+        source: SeamError,
+    },
+    /// A base image is for another platform.
+    #[error("`{name}` is for {available}, not for {wanted}")]
+    WrongPlatform {
+        /// The image.
+        name: String,
+        /// What is built for.
+        wanted: String,
+        /// What the image is for.
+        available: String,
+    },
+    /// A source of COPY or ADD that is not there.
+    #[error("`{pattern}` matches nothing in {place}")]
+    NoSource {
+        /// The pattern as written.
+        pattern: String,
+        /// Where it was looked for.
+        place: String,
+        /// Names that are nearly the same.
+        nearby: Vec<String>,
+        /// Whether the ignore file leaves it out.
+        ignored: bool,
+    },
+    /// A source that leaves its context.
+    #[error("`{pattern}` leaves {place}")]
+    LeavesContext {
+        /// The pattern as written.
+        pattern: String,
+        /// The context.
+        place: String,
+    },
+    /// A source that cannot be read.
+    #[error("cannot {doing} `{}`", path.display())]
+    Source {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file changed while it was read.
+    #[error("`{}` changed while it was read", path.display())]
+    SourceChanged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file whose name has a meaning of its own in layers.
+    #[error("`{}` cannot be in an image: names that begin with `.wh.` mean removed files there", path.display())]
+    ReservedName {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Several sources and a destination that is no directory.
+    #[error("{count} sources need a directory to go to, but `{destination}` does not end with a slash")]
+    DestinationNotDirectory {
+        /// Number of sources.
+        count: usize,
+        /// The destination as written.
+        destination: String,
+    },
+    /// A destination whose parent is a file.
+    #[error("`{destination}` cannot be made: `{parent}` is no directory in the image")]
+    ParentNotDirectory {
+        /// The destination.
+        destination: String,
+        /// The file that is in the way.
+        parent: String,
+    },
+    /// An owner that the image does not know.
+    #[error("the image has no {what} `{name}`")]
+    UnknownOwner {
+        /// `user` or `group`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A mode that is none.
+    #[error("`{text}` is no file mode")]
+    Mode {
+        /// The text.
+        text: String,
+    },
+    /// A checksum that does not match.
+    #[error("`{url}` has the checksum {actual}, not {expected}")]
+    Checksum {
+        /// The URL.
+        url: String,
+        /// What was promised.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
+    /// A URL whose file has no name, and a destination that is a directory.
+    #[error("`{url}` says no file name")]
+    NamelessUrl {
+        /// The URL.
+        url: String,
+    },
+    /// A value of an instruction or a flag that cannot be used.
+    #[error("{what} `{text}` cannot be used: {reason}")]
+    Value {
+        /// What it is.
+        what: &'static str,
+        /// The value.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Something that this builder does not do.
+    #[error("{what} is not supported")]
+    Unsupported {
+        /// What.
+        what: String,
+        /// What to do instead.
+        instead: Option<&'static str>,
+    },
+    /// An archive in a compression that this builder does not read.
+    #[error("`{}` is compressed with {compression}, which is not supported", path.display())]
+    ArchiveCompression {
+        /// The archive.
+        path: PathBuf,
+        /// How it is compressed.
+        compression: &'static str,
+    },
+    /// An archive that cannot be read.
+    #[error("cannot unpack `{}`", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: TarError,
+    },
+    /// An entry of a layer cannot be written.
+    #[error("cannot make the layer")]
+    Tar(#[source] TarError),
+    /// A secret that RUN needs was not given.
+    #[error("RUN needs the secret `{id}`, which was not given")]
+    NoSecret {
+        /// Its id.
+        id: String,
+    },
+    /// A command of RUN failed.
+    #[error("the command exited with {status}")]
+    Command {
+        /// `status 1`, `signal 9`.
+        status: String,
+    },
+    /// RUN cannot be isolated.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A layer of a base or a stage cannot be read or unpacked.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// The cache cannot be written.
+    #[error("cannot keep `{}`", path.display())]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A document could not be written as JSON.
+    #[error("cannot write the image's configuration")]
+    Json(#[from] serde_json::Error),
+    /// A result could not be written where it should go.
+    #[error("cannot write `{}`", path.display())]
+    Output {
+        /// The place.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The layers of a base do not match its configuration.
+    #[error("the base image `{name}` has {layers} layers but its configuration lists {diff_ids}")]
+    BaseMismatch {
+        /// The image.
+        name: String,
+        /// Layers of the manifest.
+        layers: usize,
+        /// Layers of the configuration.
+        diff_ids: usize,
+    },
+    /// A layer came out other than the cache said; never ignored, as an image would not be what was asked for.
+    #[error("the layer {found} was made where {expected} was expected")]
+    LayerMismatch {
+        /// What came out.
+        found: DiffId,
+        /// What was expected.
+        expected: DiffId,
+    },
+}
+
+impl BuildError {
+    /// What the user can do about it, if it is known.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Step { source, .. } => source.help(),
+            Self::Kubefile(error) => error.help(),
+            Self::Sandbox(error) => error.help(),
+            Self::Rootfs(error) => error.help(),
+            Self::Content(error) => error.help(),
+            Self::Archive { source, .. } | Self::Tar(source) => source.help(),
+            Self::Fetch { source, .. } | Self::Pull { source, .. } => source.help.clone(),
+            Self::NoImage { pull_forbidden: true, .. } => {
+                Some("pulling is forbidden with `--pull never`; leave it out, or `sealos load` the image".to_owned())
+            }
+            Self::NoImage { source, .. } => source.help(),
+            Self::NoKubefile { .. } => {
+                Some("name it Kubefile, Sealfile, Dockerfile or Containerfile, or say where it is with `-f`".to_owned())
+            }
+            Self::UnknownStage { known, .. } => Some(match known.is_empty() {
+                true => "no stage has a name; `FROM … AS name` gives one".to_owned(),
+                false => format!("the stages are {}", known.join(", ")),
+            }),
+            Self::WrongPlatform { .. } => Some("choose another platform with `--platform`, or another base".to_owned()),
+            Self::NoSource { ignored: true, .. } => Some("the ignore file leaves it out".to_owned()),
+            Self::NoSource { nearby, .. } if !nearby.is_empty() => Some(format!("there is {}", nearby.join(", "))),
+            Self::LeavesContext { .. } => {
+                Some("copy it into the context, or name its directory with `--build-context`".to_owned())
+            }
+            Self::SourceChanged { .. } => Some("repeat the build when nothing writes to the file".to_owned()),
+            Self::DestinationNotDirectory { destination, .. } => Some(format!("write `{destination}/`")),
+            Self::UnknownOwner { .. } => {
+                Some("the names are those of the image's /etc/passwd and /etc/group; numbers always work".to_owned())
+            }
+            Self::Unsupported { instead, .. } => instead.map(str::to_owned),
+            Self::ArchiveCompression { .. } => Some("compress it with gzip or zstd".to_owned()),
+            Self::NoSecret { id } => Some(format!("give it with `--secret id={id},src=FILE`")),
+            Self::Cache { source, .. } | Self::Output { source, .. }
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
+                Some("free some space (`sealos prune`) and repeat the command".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// The same, at an instruction.
+    pub(crate) fn at(self, file: &str, line: usize, instruction: &str) -> Self {
+        let (file, instruction) = (file.to_owned(), instruction.to_owned());
+        Self::Step { file, line, instruction, source: Box::new(self) }
+    }
+}

@@ -1,0 +1,301 @@
+//! Kubefile -> plan -> image in the store.
+//!
+//! ```text
+//! request ─ context, Kubefile ─▶ plan (stages, steps) ─▶ for every platform, stage, instruction:
+//!     config    ENV, CMD, LABEL …      ─▶ configuration
+//!     copy      COPY, ADD              ─▶ items ─ cache? ─ pack ─▶ layer
+//!     run       RUN                    ─▶ sandbox ─▶ changes ─▶ layer
+//! ─▶ configuration, manifest (index of several platforms) ─▶ names
+//! ```
+//!
+//! Invariants: equal inputs give equal digests, on any machine, at any time: entries are sorted, times are the build's
+//! timestamp, owners are 0:0 unless `--chown` says otherwise, modes are kept as they are in the context. Nothing gets a
+//! name before it is whole; a build that is killed leaves blobs that the next one finds again. Only RUN needs root or a
+//! user namespace. Contents are read once, from where they lie.
+//!
+//! What it does not do: talk to registries and web servers (see [`Fetch`] and [`Resolver`]), or show anything (see
+//! [`BuildObserver`]).
+
+mod archive;
+mod archive_output;
+mod arguments;
+mod base;
+mod cache;
+mod clock;
+mod config;
+mod context;
+mod copy;
+mod decompress;
+mod destination;
+mod error;
+mod event;
+mod files;
+mod fingerprint;
+mod flatten;
+mod from_image;
+mod history;
+mod image;
+mod item;
+mod kubefile_source;
+mod layer;
+mod mode;
+mod output;
+mod pack;
+mod placement;
+mod plan;
+mod request;
+mod run;
+mod run_mount;
+mod shown;
+mod sources;
+mod stage;
+mod walk;
+mod world;
+mod xattr;
+
+use std::collections::BTreeMap;
+
+use content::layer::LayerOptions;
+use content::{LayerInfo, Sink};
+use oci::{Descriptor, Digest, Platform, Reference};
+
+pub use error::BuildError;
+pub use event::{BuildEvent, BuildObserver, OutputStream, Unobserved};
+pub use image::BuiltImage;
+pub use kubefile_source::{KubefileText, NAMES, find as find_kubefile};
+pub use plan::{Base, BuildPlan, PlannedStage, needs_privilege};
+pub use request::{
+    BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, PullPolicy,
+    RunIsolation, RunNetwork, SecretPlace,
+};
+pub use world::{Fetch, Fetched, Offline, Resolver, SeamError, World};
+
+use arguments::Arguments;
+use context::Context;
+use flatten::{Whiteouts, flatten};
+use layer::{Key, Layers};
+use output::Exported;
+use stage::{Build, StageState};
+
+use crate::kubefile::{self, IgnoreFile, Kubefile};
+use crate::sandbox::Sandbox;
+
+/// The environment variable that sets the build's time, in seconds since 1970 (reproducible-builds.org).
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// What came of a build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildOutcome {
+    /// The manifest, or the index of several platforms.
+    pub root: Descriptor,
+    /// What tools call the image's id: the digest of the configuration, or of the index.
+    pub id: Digest,
+    /// The names that it got.
+    pub names: Vec<Reference>,
+    /// The images, one a platform.
+    pub images: Vec<BuiltImage>,
+}
+
+/// Builds an image.
+///
+/// # Errors
+/// When it cannot be built; the error says where in the Kubefile and, where it is known, what to do.
+pub fn build(request: &BuildRequest, world: &World<'_>) -> Result<BuildOutcome, BuildError> {
+    if request.context == ContextPlace::Stdin && request.kubefile == KubefilePlace::Stdin {
+        return Err(BuildError::StdinTwice);
+    }
+    let context = Context::open(request, world)?;
+    let text = kubefile_source::find(request, &context.path, world)?;
+    let kubefile = kubefile::parse(&text.text, &text.name)?;
+    for warning in &kubefile.warnings {
+        world.observer.event(&BuildEvent::Warning(warning.to_string()));
+    }
+    let ignore = match kubefile_source::ignore_text(request, &text, &context.path)? {
+        Some((name, text)) => IgnoreFile::parse(&text, &name)?,
+        None => IgnoreFile::default(),
+    };
+    let sandbox = match needs_privilege(&kubefile, request.target.as_deref()) {
+        true => Some(Sandbox::choose(request.isolation.map(run::isolation))?),
+        false => None,
+    };
+    let timestamp = timestamp(request, world)?;
+    let options = LayerOptions {
+        compression: request.compression.unwrap_or_else(|| image::default_compression(request.format)),
+        level: request.compression_level,
+        threads: request.threads,
+    };
+    let layers = Layers::new(world.store, options, request.cache)?;
+    let mut directories = BTreeMap::new();
+    for (name, place) in &request.build_contexts {
+        if let NamedContext::Directory(path) = place {
+            directories.insert(name.clone(), Context::directory(&request.working_directory.join(path))?);
+        }
+    }
+    let shared = Shared {
+        request,
+        world,
+        kubefile: &kubefile,
+        context: &context,
+        ignore: &ignore,
+        layers: &layers,
+        timestamp,
+        directories: &directories,
+        sandbox: sandbox.as_ref(),
+    };
+    let platforms = match request.platforms.is_empty() {
+        true => vec![Platform::host()],
+        false => request.platforms.clone(),
+    };
+    let mut built = Vec::new();
+    for platform in &platforms {
+        if platforms.len() > 1 {
+            world.observer.event(&BuildEvent::Platform(platform.clone()));
+        }
+        built.push(shared.one_platform(platform)?);
+    }
+    shared.finish(built)
+}
+
+/// What the builds of all platforms share.
+struct Shared<'a, 'w> {
+    request: &'a BuildRequest,
+    world: &'a World<'w>,
+    kubefile: &'a Kubefile,
+    context: &'a Context,
+    ignore: &'a IgnoreFile,
+    layers: &'a Layers<'w>,
+    timestamp: i64,
+    directories: &'a BTreeMap<String, Context>,
+    sandbox: Option<&'a Sandbox>,
+}
+
+impl<'w> Shared<'_, 'w> {
+    fn one_platform(&self, platform: &Platform) -> Result<(BuiltImage, Vec<LayerInfo>), BuildError> {
+        let request = self.request;
+        let given = arguments::given(request, self.world)?;
+        let stage = request.target.as_deref().unwrap_or_default();
+        let arguments = Arguments::new(given, self.kubefile, platform, stage)?;
+        let unused: Vec<&str> = arguments.unused(self.kubefile).collect();
+        if !unused.is_empty() {
+            let text = format!("no ARG of the Kubefile takes the build arguments {}", unused.join(", "));
+            self.world.observer.event(&BuildEvent::Warning(text));
+        }
+        let plan = plan::plan(self.kubefile, &arguments, request.target.as_deref(), request.from.as_deref())?;
+        let build = Build {
+            request,
+            world: self.world,
+            kubefile: self.kubefile,
+            context: self.context,
+            ignore: self.ignore,
+            layers: self.layers,
+            arguments: &arguments,
+            platform,
+            timestamp: self.timestamp,
+            directories: self.directories,
+            sandbox: self.sandbox,
+        };
+        let mut state = build.run(&plan)?;
+        let layers = match request.layering {
+            Layering::PerInstruction => state.files.layers().to_vec(),
+            Layering::Squashed => self.squash(&mut state)?,
+        };
+        self.complete(&mut state);
+        let config = &mut state.config;
+        config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
+        let annotations = request.annotations.iter().cloned().collect();
+        let image = image::store_image(self.world.store, state.config, &layers, request.format, &annotations)?;
+        Ok((image, layers))
+    }
+
+    /// What the command line adds to a configuration.
+    fn complete(&self, state: &mut StageState<'_>) {
+        let config = &mut state.config;
+        config.created = Some(clock::rfc3339(self.timestamp));
+        for (name, value) in &self.request.env {
+            if let Some(value) = value.as_ref().or_else(|| self.world.environment.get(name)) {
+                config.set_env(name, value);
+            }
+        }
+        let is_unset = |line: &String| {
+            let name = line.split('=').next().unwrap_or_default();
+            self.request.unset_env.iter().any(|unset| unset == name)
+        };
+        config.config.env.retain(|line| !is_unset(line));
+        config.config.labels.extend(self.request.labels.iter().cloned());
+    }
+
+    /// This build's layers as one.
+    fn squash(&self, state: &mut StageState<'w>) -> Result<Vec<LayerInfo>, BuildError> {
+        let (base, own) = state.files.layers().split_at(state.base_layers);
+        if own.len() < 2 {
+            return Ok(state.files.layers().to_vec());
+        }
+        let whiteouts = if base.is_empty() { Whiteouts::Drop } else { Whiteouts::Keep };
+        let mut key = self.layers.key("squash", self.timestamp);
+        key.list(own.iter().map(|layer| layer.diff_id.to_string())).number(u64::from(base.is_empty()));
+        let key = Key::of(key);
+        let layer = match self.layers.find(&key)?.and_then(|made| made.layer) {
+            Some(layer) => layer,
+            None => {
+                let layer = self.layers.write(|output| flatten(self.world.store, own, whiteouts, output))?;
+                self.layers.remember(&key, Some(layer.clone()))?;
+                layer
+            }
+        };
+        // One layer is left, and the last step that made one stands for it.
+        let made = state.config.history.iter().rposition(|step| !step.empty_layer);
+        let mut own_layers = own.len();
+        for (at, step) in state.config.history.iter_mut().enumerate().rev() {
+            if own_layers > 0 && !step.empty_layer {
+                step.empty_layer = Some(at) != made;
+                own_layers -= 1;
+            }
+        }
+        Ok(base.iter().cloned().chain([layer.info()]).collect())
+    }
+
+    /// Names for the images, and whatever else was asked for.
+    fn finish(&self, built: Vec<(BuiltImage, Vec<LayerInfo>)>) -> Result<BuildOutcome, BuildError> {
+        let (request, store) = (self.request, self.world.store);
+        let exported: Vec<Exported<'_>> = built.iter().map(|(image, layers)| Exported { image, layers }).collect();
+        output::export(request, self.world, &exported)?;
+        let images: Vec<BuiltImage> = built.iter().map(|(image, _)| image.clone()).collect();
+        let annotations = request.annotations.iter().cloned().collect();
+        let (root, id) = match &images[..] {
+            [image] => {
+                let mut root = image.manifest.clone();
+                root.platform = None;
+                (root, image.config)
+            }
+            images => {
+                let root = image::store_index(store, images, request.format, &annotations)?;
+                let id = root.digest;
+                (root, id)
+            }
+        };
+        output::archives(request, self.world, &root)?;
+        for name in &request.tags {
+            store.tag(name, &root)?;
+        }
+        if request.tags.is_empty() && request.outputs.is_empty() {
+            store.add_root(&root)?;
+        }
+        let outcome = BuildOutcome { root, id, names: request.tags.clone(), images };
+        output::facts(request, &outcome)?;
+        Ok(outcome)
+    }
+}
+
+fn timestamp(request: &BuildRequest, world: &World<'_>) -> Result<i64, BuildError> {
+    if let Some(timestamp) = request.timestamp {
+        return Ok(timestamp);
+    }
+    match world.environment.get(EPOCH) {
+        None => Ok(0),
+        Some(text) => text.trim().parse().map_err(|error: std::num::ParseIntError| BuildError::Value {
+            what: EPOCH,
+            text: text.clone(),
+            reason: error.to_string(),
+        }),
+    }
+}

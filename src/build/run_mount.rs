@@ -1,0 +1,202 @@
+//! What `RUN --mount` asks for, as the sandbox takes it, and what of it counts for the cache.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use content::Scratch;
+
+use super::destination::absolute;
+use super::error::BuildError;
+use super::fingerprint::Fingerprint;
+use super::run::secret;
+use super::sources::{Judge, Wanted, select};
+use super::stage::{Build, Done, From, StageState, Work};
+use super::walk::Verdict;
+use crate::kubefile::{Mount, MountKind as Kind, Run, RunMount, Sharing as KubefileSharing};
+use crate::rootfs::{Ownership, UnpackOptions, unpack};
+use crate::sandbox::{Access, JobMount, MountKind, Secret, Sharing};
+
+/// Where secrets are, unless they say otherwise.
+const SECRETS: &str = "/run/secrets";
+/// Mode of secrets.
+const SECRET_MODE: u32 = 0o400;
+/// Mode of a new cache.
+const CACHE_MODE: u32 = 0o755;
+
+/// The mounts of one RUN.
+pub(crate) struct Mounts {
+    list: Vec<JobMount>,
+    secret_env: Vec<(String, Secret)>,
+    /// What counts for the cache.
+    described: Vec<String>,
+    /// Directories that sources were unpacked into.
+    _held: Vec<Arc<Scratch>>,
+}
+
+impl Mounts {
+    /// Adds to a key what decides about the command's result: what is bound, and which caches and secrets there are,
+    /// but not what is in those.
+    pub(crate) fn describe(&self, key: &mut Fingerprint) {
+        key.list(&self.described);
+    }
+
+    /// The mounts, and the variables that hold secrets.
+    pub(crate) fn into_parts(self) -> (Vec<JobMount>, Vec<(String, Secret)>) {
+        (self.list, self.secret_env)
+    }
+}
+
+/// A script that is seen at `target` while it runs.
+pub(crate) fn script(target: &str, text: String) -> JobMount {
+    let content = Secret(text.into_bytes());
+    JobMount { target: target.to_owned(), kind: MountKind::Secret { content, mode: 0o755, uid: 0, gid: 0 } }
+}
+
+impl<'w> Build<'_, 'w> {
+    /// The mounts of a RUN.
+    ///
+    /// # Errors
+    /// When a source or a required secret is not there.
+    pub(crate) fn mounts(
+        &self,
+        run: &Run,
+        state: &StageState<'w>,
+        work: &Work<'_>,
+        done: &mut Done<'w>,
+    ) -> Result<Mounts, BuildError> {
+        let mut mounts =
+            Mounts { list: Vec::new(), secret_env: Vec::new(), described: Vec::new(), _held: Vec::new() };
+        for mount in &run.mounts {
+            let RunMount::Ready(mount) = mount else { continue };
+            match mount.kind {
+                Kind::Bind => self.bind(mount, work, done, &mut mounts)?,
+                Kind::Cache => self.cache(mount, state, &mut mounts),
+                Kind::Tmpfs => {
+                    let target = target(mount)?;
+                    mounts.described.push(format!("tmpfs {target}"));
+                    mounts.list.push(JobMount { target, kind: MountKind::Tmpfs { size: mount.size } });
+                }
+                Kind::Secret => self.secret(mount, &mut mounts)?,
+                Kind::Ssh if mount.required => {
+                    let what = "RUN --mount=type=ssh".to_owned();
+                    return Err(BuildError::Unsupported { what, instead: Some("use `--mount=type=secret`") });
+                }
+                Kind::Ssh => {}
+            }
+        }
+        Ok(mounts)
+    }
+
+    fn bind(
+        &self,
+        mount: &Mount,
+        work: &Work<'_>,
+        done: &mut Done<'w>,
+        mounts: &mut Mounts,
+    ) -> Result<(), BuildError> {
+        let target = target(mount)?;
+        let below = absolute(mount.source.as_deref().unwrap_or("/"), "");
+        let from = match &mount.from {
+            None => From::Context(self.context),
+            Some(name) => self.from(name, work.index, done)?,
+        };
+        let source = match from {
+            From::Context(context) => {
+                let everything: &Judge<'_> = &|_, _| Verdict::Take;
+                let wanted = Wanted { judge: everything, exclude: everything, keeps_parents: false };
+                let text = String::from_utf8_lossy(&below).into_owned();
+                let mut key = Fingerprint::new("bind");
+                let picks = select(&*context.base, &text, &wanted)?;
+                let root = picks.first().map(|pick| pick.root.clone()).unwrap_or_default();
+                for found in picks.iter().flat_map(|pick| &pick.files) {
+                    key.bytes(&found.path).bytes(&found.target).facts(&found.facts);
+                }
+                mounts.described.push(format!("bind {target} {}", key.finish()));
+                std::path::absolute(context.base.name(&root))
+                    .map_err(super::sources::source_error("find", context.base.name(&root)))?
+            }
+            From::Stage(index) => {
+                let layers = done.get(&index).map(|stage| stage.files.layers().to_vec()).unwrap_or_default();
+                self.unpacked(&layers, &below, &target, mounts)?
+            }
+            From::Image(_, files) => self.unpacked(files.layers(), &below, &target, mounts)?,
+        };
+        let access = if mount.read_only { Access::ReadOnly } else { Access::ReadWrite };
+        mounts.list.push(JobMount { target, kind: MountKind::Bind { source, access } });
+        Ok(())
+    }
+
+    /// Files of an image, unpacked for a bind mount.
+    fn unpacked(
+        &self,
+        layers: &[content::LayerInfo],
+        below: &[u8],
+        target: &str,
+        mounts: &mut Mounts,
+    ) -> Result<PathBuf, BuildError> {
+        use std::os::unix::ffi::OsStrExt;
+        let digests: Vec<String> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+        mounts.described.push(format!("bind {target} {} {}", super::shown::shown(below), digests.join(" ")));
+        let pairs: Vec<_> = layers.iter().map(|layer| (layer.descriptor.clone(), layer.diff_id)).collect();
+        let scratch = Arc::new(self.world.store.scratch("mount")?);
+        let directory = scratch.path().join("rootfs");
+        let ownership = if rustix::process::geteuid().is_root() { Ownership::Preserve } else { Ownership::Caller };
+        unpack(self.world.store, &pairs, &directory, &UnpackOptions { ownership, ..UnpackOptions::default() })?;
+        let mut files = super::files::Files::new(self.world.store, layers.to_vec())?;
+        let inside = files.tree()?.resolve(below)?;
+        mounts._held.push(scratch);
+        Ok(directory.join(std::ffi::OsStr::from_bytes(&inside)))
+    }
+
+    fn cache(&self, mount: &Mount, state: &StageState<'_>, mounts: &mut Mounts) {
+        let written = mount.target.clone().unwrap_or_default();
+        let target = super::config::workdir(&state.config.config.working_dir, &written);
+        let id = mount.id.clone().unwrap_or_else(|| target.clone());
+        mounts.described.push(format!("cache {target} {id}"));
+        let kind = MountKind::Cache {
+            caches: self.world.store.cache_dir().join("run"),
+            id,
+            sharing: match mount.sharing {
+                None | Some(KubefileSharing::Shared) => Sharing::Shared,
+                Some(KubefileSharing::Private) => Sharing::Private,
+                Some(KubefileSharing::Locked) => Sharing::Locked,
+            },
+            access: if mount.read_only { Access::ReadOnly } else { Access::ReadWrite },
+            mode: mount.mode.unwrap_or(CACHE_MODE),
+            uid: mount.uid.unwrap_or(0),
+            gid: mount.gid.unwrap_or(0),
+        };
+        mounts.list.push(JobMount { target, kind });
+    }
+
+    fn secret(&self, mount: &Mount, mounts: &mut Mounts) -> Result<(), BuildError> {
+        let last = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let named = mount.id.clone().or_else(|| mount.source.clone());
+        let id = named.or_else(|| mount.target.as_ref().map(last)).unwrap_or_default();
+        mounts.described.push(format!("secret {id} {:?} {:?}", mount.target, mount.env));
+        let bytes = match secret(self, &id)? {
+            Some(bytes) => Secret(bytes),
+            None if mount.required => return Err(BuildError::NoSecret { id }),
+            None => return Ok(()),
+        };
+        if let Some(name) = &mount.env {
+            let name = if name.is_empty() { &id } else { name };
+            mounts.secret_env.push((name.clone(), bytes.clone()));
+        }
+        if mount.env.is_none() || mount.target.is_some() {
+            let target = mount.target.clone().unwrap_or_else(|| format!("{SECRETS}/{id}"));
+            let (uid, gid) = (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0));
+            let kind = MountKind::Secret { content: bytes, mode: mount.mode.unwrap_or(SECRET_MODE), uid, gid };
+            mounts.list.push(JobMount { target, kind });
+        }
+        Ok(())
+    }
+}
+
+fn target(mount: &Mount) -> Result<String, BuildError> {
+    mount.target.clone().filter(|target| !target.is_empty()).ok_or_else(|| BuildError::Value {
+        what: "the mount",
+        text: mount.kind.word().to_owned(),
+        reason: "it has no target".to_owned(),
+    })
+}
