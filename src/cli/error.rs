@@ -14,9 +14,11 @@ use content::tar::TarError;
 use oci::{PlatformError, ReferenceError};
 use registry_client::RegistryError;
 
+use crate::build::BuildError;
 use crate::cluster::ClusterError;
 use crate::execute::ExecuteError;
 use crate::rootfs::RootfsError;
+use crate::sandbox::SandboxError;
 use crate::template::TemplateError;
 
 /// Why a command failed.
@@ -34,6 +36,10 @@ pub(crate) enum CommandError {
     Name(#[from] ReferenceError),
     #[error(transparent)]
     Platform(#[from] PlatformError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
@@ -105,6 +111,8 @@ impl CommandError {
             Self::Content(error) => error.help(),
             Self::Registry(error) => error.help(),
             Self::Template(error) => error.help(),
+            Self::Build(error) => error.help(),
+            Self::Sandbox(error) => error.help(),
             Self::Cluster(error) => error.help(),
             Self::Execute(error) => error.help(),
             Self::Rootfs(error) => error.help(),
@@ -146,7 +154,9 @@ impl CommandError {
             said = line;
             cause = error.source();
         }
-        text.extend(self.help().map(|help| format!("help: {help}\n")));
+        // An error with a picture of its place may bring the advice along.
+        let help = self.help().map(|help| format!("help: {help}\n")).filter(|help| !text.contains(help.as_str()));
+        text.extend(help);
         text
     }
 }
