@@ -62,8 +62,6 @@ pub(crate) enum CommandError {
     TagWithDigest(String),
     #[error("`{id}` has several names: {}", names.join(", "))]
     SeveralNames { id: String, names: Vec<String> },
-    #[error("`{image}` is installed here, by {user}")]
-    InUse { image: String, user: String },
     #[error("images are not written to a terminal")]
     StdoutIsTerminal,
     #[error("a directory cannot be written to stdout")]
@@ -122,7 +120,6 @@ impl CommandError {
             Self::SeveralNames { .. } => {
                 Some("remove one of the names, or all of them and the image with `--force`".to_owned())
             }
-            Self::InUse { .. } => Some("remove it all the same with `--force`; what is installed stays".to_owned()),
             Self::StdoutIsTerminal => Some("name a file with `-o FILE`, or pipe stdout somewhere".to_owned()),
             Self::DirectoryNeedsName => Some("name it with `-o DIR`".to_owned()),
             Self::StdinIsTerminal => Some("name a file with `-i FILE`, or pipe one in".to_owned()),
