@@ -53,7 +53,8 @@ fn rewound(mut file: &File) -> io::Result<&File> {
 fn is_tar_header(block: &[u8]) -> bool {
     let Ok(block) = <&[u8; 512]>::try_from(block) else { return false };
     let digits: String = block[148..156].iter().filter(|byte| byte.is_ascii_digit()).map(|b| char::from(*b)).collect();
-    let sum: u64 = block.iter().enumerate().map(|(at, b)| if (148..156).contains(&at) { 32 } else { u64::from(*b) }).sum();
+    let sum: u64 =
+        block.iter().enumerate().map(|(at, b)| if (148..156).contains(&at) { 32 } else { u64::from(*b) }).sum();
     u64::from_str_radix(&digits, 8).is_ok_and(|stored| stored == sum) && block[0] != 0
 }
 
@@ -61,12 +62,7 @@ fn is_tar_header(block: &[u8]) -> bool {
 ///
 /// # Errors
 /// When the archive is damaged or an entry would leave its place.
-pub(crate) fn read(
-    file: File,
-    packing: Packing,
-    path: &Path,
-    spool: &mut Spooling,
-) -> Result<Vec<Item>, BuildError> {
+pub(crate) fn read(file: File, packing: Packing, path: &Path, spool: &mut Spooling) -> Result<Vec<Item>, BuildError> {
     let unreadable = |source| BuildError::Source { doing: "read", path: path.to_owned(), source };
     let damaged = |source: TarError| BuildError::Archive { path: path.to_owned(), source };
     let archive = Arc::new(file);

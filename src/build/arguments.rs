@@ -32,7 +32,8 @@ pub(crate) fn given(request: &BuildRequest, world: &World<'_>) -> Result<BTreeMa
     for path in &request.build_arg_files {
         let path = request.working_directory.join(path);
         let text = std::fs::read_to_string(&path);
-        let text = text.map_err(|source| BuildError::InputFile { what: "argument file", path: path.clone(), source })?;
+        let text =
+            text.map_err(|source| BuildError::InputFile { what: "argument file", path: path.clone(), source })?;
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {

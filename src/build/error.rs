@@ -353,9 +353,7 @@ impl BuildError {
             Self::Unsupported { instead, .. } => instead.map(str::to_owned),
             Self::ArchiveCompression { .. } => Some("compress it with gzip or zstd".to_owned()),
             Self::NoSecret { id } => Some(format!("give it with `--secret id={id},src=FILE`")),
-            Self::Cache { source, .. } | Self::Output { source, .. }
-                if source.kind() == io::ErrorKind::StorageFull =>
-            {
+            Self::Cache { source, .. } | Self::Output { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("free some space (`sealos prune`) and repeat the command".to_owned())
             }
             _ => None,

@@ -5,8 +5,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use content::{Disk, LayerInfo};
 use content::tar::{Entry, EntryKind};
+use content::{Disk, LayerInfo};
 use oci::DiffId;
 use serde::{Deserialize, Serialize};
 

@@ -132,4 +132,3 @@ fn open<'a>(store: &'a Disk, layer: &LayerInfo) -> Result<TarReader<Box<dyn Read
     let reader = LayerReader::open(store, &layer.descriptor)?.verify_diff_id(layer.diff_id)?;
     Ok(TarReader::new(Box::new(BufReader::with_capacity(256 << 10, reader))))
 }
-

@@ -8,8 +8,12 @@ const MADE_BY: &str = "# sealos";
 /// The text of an instruction whose variables are expanded; `written` is how it stands in the Kubefile.
 pub(crate) fn created_by(instruction: &Instruction, written: &str) -> String {
     match instruction {
-        Instruction::Copy(copy) => format!("COPY {}{} {} {MADE_BY}", copy_flags(copy), sources(&copy.sources), copy.destination),
-        Instruction::Add(add) => format!("ADD {}{} {} {MADE_BY}", add_flags(add), sources(&add.sources), add.destination),
+        Instruction::Copy(copy) => {
+            format!("COPY {}{} {} {MADE_BY}", copy_flags(copy), sources(&copy.sources), copy.destination)
+        }
+        Instruction::Add(add) => {
+            format!("ADD {}{} {} {MADE_BY}", add_flags(add), sources(&add.sources), add.destination)
+        }
         Instruction::Workdir(path) => format!("WORKDIR {path}"),
         Instruction::Run(_) => format!("{written} {MADE_BY}"),
         Instruction::Env(pairs) => format!("ENV {}", joined(pairs)),

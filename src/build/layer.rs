@@ -145,9 +145,7 @@ impl<'a> Layers<'a> {
 /// What the store said when the tar could not be written to it.
 fn own_error(error: BuildError) -> BuildError {
     match error {
-        BuildError::Tar(TarError::Write { source }) => {
-            BuildError::Content(ContentError::io("store the layer")(source))
-        }
+        BuildError::Tar(TarError::Write { source }) => BuildError::Content(ContentError::io("store the layer")(source)),
         other => other,
     }
 }

@@ -110,9 +110,8 @@ impl Opener {
             return base.directory(path);
         }
         let (parent, name) = split(path);
-        let is_last = |(last, directory, _): &(Arc<Base>, Vec<u8>, OwnedFd)| {
-            Arc::ptr_eq(last, base) && directory == parent
-        };
+        let is_last =
+            |(last, directory, _): &(Arc<Base>, Vec<u8>, OwnedFd)| Arc::ptr_eq(last, base) && directory == parent;
         if !self.last.as_ref().is_some_and(is_last) {
             self.last = Some((Arc::clone(base), parent.to_vec(), base.directory(parent)?));
         }

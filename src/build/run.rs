@@ -118,7 +118,9 @@ impl<'w> Build<'_, 'w> {
     }
 
     fn start_job(&self, job: &Job<'_>) -> Result<Outcome, BuildError> {
-        let Some(sandbox) = self.sandbox else { return Err(BuildError::Unsupported { what: "RUN".to_owned(), instead: None }) };
+        let Some(sandbox) = self.sandbox else {
+            return Err(BuildError::Unsupported { what: "RUN".to_owned(), instead: None });
+        };
         let observer = self.world.observer;
         Ok(sandbox.run(job, &mut |stream, bytes| {
             let stream = match stream {
@@ -201,7 +203,9 @@ fn environment(lines: &[String]) -> Vec<(String, String)> {
 pub(crate) fn secret(build: &Build<'_, '_>, id: &str) -> Result<Option<Vec<u8>>, BuildError> {
     match build.request.secrets.get(id) {
         None => Ok(None),
-        Some(SecretPlace::Variable(name)) => Ok(build.world.environment.get(name).map(|value| value.clone().into_bytes())),
+        Some(SecretPlace::Variable(name)) => {
+            Ok(build.world.environment.get(name).map(|value| value.clone().into_bytes()))
+        }
         Some(SecretPlace::File(path)) => read(&build.request.working_directory.join(path)).map(Some),
     }
 }

@@ -64,8 +64,7 @@ impl<'w> Build<'_, 'w> {
         work: &Work<'_>,
         done: &mut Done<'w>,
     ) -> Result<Mounts, BuildError> {
-        let mut mounts =
-            Mounts { list: Vec::new(), secret_env: Vec::new(), described: Vec::new(), _held: Vec::new() };
+        let mut mounts = Mounts { list: Vec::new(), secret_env: Vec::new(), described: Vec::new(), _held: Vec::new() };
         for mount in &run.mounts {
             let RunMount::Ready(mount) = mount else { continue };
             match mount.kind {
@@ -87,13 +86,7 @@ impl<'w> Build<'_, 'w> {
         Ok(mounts)
     }
 
-    fn bind(
-        &self,
-        mount: &Mount,
-        work: &Work<'_>,
-        done: &mut Done<'w>,
-        mounts: &mut Mounts,
-    ) -> Result<(), BuildError> {
+    fn bind(&self, mount: &Mount, work: &Work<'_>, done: &mut Done<'w>, mounts: &mut Mounts) -> Result<(), BuildError> {
         let target = target(mount)?;
         let below = absolute(mount.source.as_deref().unwrap_or("/"), "");
         let from = match &mount.from {

@@ -103,11 +103,7 @@ impl<'w> Build<'_, 'w> {
     }
 
     /// The base of a stage, and the triggers that it left.
-    fn start(
-        &self,
-        planned: &PlannedStage,
-        done: &mut Done<'w>,
-    ) -> Result<(StageState<'w>, Vec<String>), BuildError> {
+    fn start(&self, planned: &PlannedStage, done: &mut Done<'w>) -> Result<(StageState<'w>, Vec<String>), BuildError> {
         let platform = planned.platform.as_ref().unwrap_or(self.platform);
         let store = self.world.store;
         let (mut config, layers, base_layers) = match &planned.base {

@@ -159,7 +159,11 @@ impl Base {
             path => {
                 let (parent, name) = split(path);
                 let parent = self.directory(parent).map_err(problem("look at"))?;
-                Facts::of(&rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from).map_err(problem("look at"))?)
+                Facts::of(
+                    &rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+                        .map_err(io::Error::from)
+                        .map_err(problem("look at"))?,
+                )
             }
         };
         self.visit(Found { path: path.to_vec(), facts, target: Vec::new() }, judge, found)

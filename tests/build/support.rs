@@ -10,9 +10,7 @@ use content::layer::LayerReader;
 use content::tar::{Entry, EntryKind, TarReader};
 use content::{Disk, Image, load_image};
 use oci::{Platform, Reference};
-use sealos::build::{
-    BuildError, BuildEvent, BuildObserver, BuildOutcome, BuildRequest, ContextPlace, World, build,
-};
+use sealos::build::{BuildError, BuildEvent, BuildObserver, BuildOutcome, BuildRequest, ContextPlace, World, build};
 
 /// Keeps what it hears.
 #[derive(Default)]
@@ -73,7 +71,11 @@ impl Lab {
         self.build_with(kubefile, |_| {})
     }
 
-    pub(crate) fn build_with(&self, kubefile: &str, change: impl FnOnce(&mut BuildRequest)) -> Result<Built, BuildError> {
+    pub(crate) fn build_with(
+        &self,
+        kubefile: &str,
+        change: impl FnOnce(&mut BuildRequest),
+    ) -> Result<Built, BuildError> {
         self.file("Kubefile", kubefile);
         let mut request = self.request();
         change(&mut request);
