@@ -17,5 +17,7 @@ mod copying;
 mod determinism;
 #[path = "build/results.rs"]
 mod results;
+#[path = "build/running.rs"]
+mod running;
 #[path = "build/stages.rs"]
 mod stages;

@@ -1,6 +1,9 @@
 //! Images that a build starts from or copies from: in the store, or brought there by the resolver.
 
-use content::{ContentError, Image, LayerInfo, load_image};
+use std::path::{Path, PathBuf};
+
+use content::archive;
+use content::{ContentError, CopyOptions, Image, LayerInfo, Named, Silent, Source, copy, load_image};
 use oci::{Descriptor, ImageConfig, Platform};
 
 use super::error::BuildError;
@@ -80,15 +83,48 @@ fn load(world: &World<'_>, name: &str, root: &Descriptor, platform: &Platform) -
     Ok(BaseImage { config, layers: image.layers })
 }
 
-/// Finds an image of an OCI layout.
+/// Finds an image of an OCI layout (directory or archive), and brings it into the store. Behind the path, `:TAG` and
+/// `@DIGEST` may say which of several.
 ///
 /// # Errors
 /// When it is not there.
 pub(crate) fn from_layout(
-    _world: &World<'_>,
-    _name: &str,
-    _path: &std::path::Path,
-    _platform: &Platform,
+    world: &World<'_>,
+    name: &str,
+    place: &Path,
+    platform: &Platform,
 ) -> Result<BaseImage, BuildError> {
-    Err(BuildError::Unsupported { what: "oci-layout://".to_owned(), instead: None })
+    let (path, wanted) = layout_place(place);
+    let layout = archive::open(&path)?;
+    let is_wanted = |image: &&Named| match &wanted {
+        None => true,
+        Some(wanted) => {
+            let tag = image.name.as_ref().and_then(|name| name.tag_or_default());
+            tag == Some(wanted) || image.root.digest.to_string() == *wanted
+        }
+    };
+    let missing = || {
+        let place = layout.place();
+        let similar = layout.images().iter().filter_map(|image| Some(image.name.as_ref()?.familiar())).collect();
+        ContentError::UnknownImage { place, name: wanted.clone().unwrap_or_else(|| name.to_owned()), similar }
+    };
+    let root = layout.images().iter().find(is_wanted).ok_or_else(missing)?.root.clone();
+    copy(&layout, world.store, std::slice::from_ref(&root), &CopyOptions::default(), &Silent)?;
+    load(world, name, &root, platform)
+}
+
+/// A place as path and tag or digest.
+fn layout_place(place: &Path) -> (PathBuf, Option<String>) {
+    let text = place.to_string_lossy();
+    if place.exists() {
+        return (place.to_owned(), None);
+    }
+    if let Some((path, digest)) = text.split_once('@') {
+        let path = path.rsplit_once(':').filter(|_| !Path::new(path).exists()).map_or(path, |(path, _)| path);
+        return (PathBuf::from(path), Some(digest.to_owned()));
+    }
+    match text.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (PathBuf::from(path), Some(tag.to_owned())),
+        _ => (place.to_owned(), None),
+    }
 }

@@ -17,7 +17,6 @@
 //! [`BuildObserver`]).
 
 mod archive;
-mod archive_output;
 mod arguments;
 mod base;
 mod cache;

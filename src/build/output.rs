@@ -5,7 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use content::LayerInfo;
+use content::archive::{Format as ArchiveFormat, SaveOptions, save};
+use content::{LayerInfo, Silent};
 use oci::Descriptor;
 use serde_json::json;
 
@@ -105,7 +106,8 @@ pub(crate) fn archives(request: &BuildRequest, world: &World<'_>, root: &Descrip
                 false => request.tags.iter().map(|name| (Some(name.clone()), root.clone())).collect(),
             };
             let path = request.working_directory.join(path);
-            super::archive_output::write(world, &images, &path)?;
+            let options = SaveOptions::default();
+            save(world.store, &images, ArchiveFormat::OciArchive, &path, &options, &Silent)?;
         }
     }
     Ok(())

@@ -61,7 +61,10 @@ fn requests_that_cannot_be_met_say_why() {
     lab.file("Kubefile", "FROM scratch AS one\nFROM scratch\nCOPY bytes /\n").file("bytes", b"\xff\xfe");
     let place = lab.context();
     for (what, want) in [
-        (&(|it: &mut BuildRequest| it.kubefile = KubefilePlace::Path("none".into())) as &dyn Fn(&mut BuildRequest), "neither here"),
+        (
+            &(|it: &mut BuildRequest| it.kubefile = KubefilePlace::Path("none".into())) as &dyn Fn(&mut BuildRequest),
+            "neither here",
+        ),
         (&|it| it.kubefile = KubefilePlace::Path(place.clone()), "it is a directory"),
         (&|it| it.kubefile = KubefilePlace::Path("bytes".into()), "not UTF-8"),
         (&|it| it.kubefile = KubefilePlace::Url("http://x.example/K".into()), "cannot fetch `http://x.example/K`"),

@@ -14,16 +14,25 @@ fn every_instruction_is_in_the_configuration() {
     for (instructions, want) in [
         ("ENV A=1 B=\"two words\"\nENV C $A$B", json!({"Env": [PATH, "A=1", "B=two words", "C=1two words"]})),
         ("LABEL a=b c=\\$d", json!({"Env": [PATH], "Labels": {"a": "b", "c": "$d"}})),
-        ("EXPOSE 80 53/udp 90-91", json!({"Env": [PATH], "ExposedPorts": {"53/udp": {}, "80/tcp": {}, "90/tcp": {}, "91/tcp": {}}})),
+        (
+            "EXPOSE 80 53/udp 90-91",
+            json!({"Env": [PATH], "ExposedPorts": {"53/udp": {}, "80/tcp": {}, "90/tcp": {}, "91/tcp": {}}}),
+        ),
         ("VOLUME /a /c\nVOLUME [\"/b\"]", json!({"Env": [PATH], "Volumes": {"/a": {}, "/c": {}, "/b": {}}})),
         ("USER web:staff", json!({"Env": [PATH], "User": "web:staff"})),
         ("WORKDIR /a\nWORKDIR b/../c", json!({"Env": [PATH], "WorkingDir": "/a/c"})),
         ("STOPSIGNAL SIGINT", json!({"Env": [PATH], "StopSignal": "SIGINT"})),
         ("CMD echo $A", json!({"Env": [PATH], "Cmd": ["/bin/sh", "-c", "echo $A"]})),
-        ("SHELL [\"/bin/bash\", \"-ec\"]\nCMD x", json!({"Env": [PATH], "Shell": ["/bin/bash", "-ec"], "Cmd": ["/bin/bash", "-ec", "x"]})),
+        (
+            "SHELL [\"/bin/bash\", \"-ec\"]\nCMD x",
+            json!({"Env": [PATH], "Shell": ["/bin/bash", "-ec"], "Cmd": ["/bin/bash", "-ec", "x"]}),
+        ),
         ("ENTRYPOINT [\"a\"]\nCMD [\"b\"]", json!({"Env": [PATH], "Entrypoint": ["a"], "Cmd": ["b"]})),
         ("CMD [\"b\"]\nENTRYPOINT [\"a\"]", json!({"Env": [PATH], "Entrypoint": ["a"], "Cmd": ["b"]})),
-        ("HEALTHCHECK --interval=1s CMD true", json!({"Env": [PATH], "Healthcheck": {"Test": ["CMD-SHELL", "true"], "Interval": 1_000_000_000_i64}})),
+        (
+            "HEALTHCHECK --interval=1s CMD true",
+            json!({"Env": [PATH], "Healthcheck": {"Test": ["CMD-SHELL", "true"], "Interval": 1_000_000_000_i64}}),
+        ),
         ("HEALTHCHECK NONE", json!({"Env": [PATH], "Healthcheck": {"Test": ["NONE"]}})),
         ("ONBUILD COPY a /a", json!({"Env": [PATH], "OnBuild": ["COPY a /a"]})),
         ("ARG A=1\nENV B=$A", json!({"Env": [PATH, "B=1"]})),
@@ -92,7 +101,8 @@ fn the_command_line_adds_labels_environment_and_annotations() {
 fn history_tells_every_step_and_which_made_layers() {
     let lab = Lab::new();
     lab.file("a", "1");
-    let built = lab.build("FROM scratch\nCOPY --chown=1:2 a /x/\nENV A=b\nWORKDIR /x\nWORKDIR /y\nCMD [\"c\"]\n").unwrap();
+    let built =
+        lab.build("FROM scratch\nCOPY --chown=1:2 a /x/\nENV A=b\nWORKDIR /x\nWORKDIR /y\nCMD [\"c\"]\n").unwrap();
     let steps: Vec<_> =
         built.config().history.iter().map(|step| (step.created_by.as_deref().unwrap(), step.empty_layer)).collect();
     let want = [

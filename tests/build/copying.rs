@@ -53,9 +53,8 @@ fn sources_go_where_docker_puts_them() {
 fn directories_of_the_image_decide_where_a_file_goes() {
     let lab = sample();
     lab.link("lib", "usr/lib").file("usr/lib/libc", "c").file("new/lib/more", "m");
-    let built = lab
-        .build("FROM scratch\nCOPY --parents ./usr /\nCOPY dir/x /usr\nCOPY new/ /\nCOPY a.txt /lib64\n")
-        .unwrap();
+    let built =
+        lab.build("FROM scratch\nCOPY --parents ./usr /\nCOPY dir/x /usr\nCOPY new/ /\nCOPY a.txt /lib64\n").unwrap();
     assert_eq!(built.plain(), ["lib/more=m", "lib64=a", "usr/lib/libc=c", "usr/x=x"]);
     // A link in the image is followed, for the destination and for directories below it.
     lab.file("tree/usr/lib/old", "o").link("tree/lib", "usr/lib");
@@ -95,13 +94,8 @@ fn what_files_are_survives() {
     fs::hard_link(lab.context().join("one"), lab.context().join("two")).unwrap();
     fs::File::options().write(true).open(lab.context().join("sparse")).unwrap().set_len(1 << 20).unwrap();
     assert!(Command::new("mkfifo").arg(lab.context().join("pipe")).status().unwrap().success());
-    let has_xattrs = rustix::fs::setxattr(
-        lab.context().join("one"),
-        "user.note",
-        b"hi",
-        rustix::fs::XattrFlags::empty(),
-    )
-    .is_ok();
+    let has_xattrs =
+        rustix::fs::setxattr(lab.context().join("one"), "user.note", b"hi", rustix::fs::XattrFlags::empty()).is_ok();
     let files = lab.build("FROM scratch\nCOPY . /\n").unwrap();
     assert_eq!(files.files()["two"], "= one");
     assert_eq!(files.files()["pipe"], "Fifo");

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use oci::{Descriptor, Platform};
-use sealos::build::{PullPolicy, Resolver, SeamError, build};
+use sealos::build::{NamedContext, Output, PullPolicy, Resolver, SeamError, build};
 
 use super::support::{Lab, explained, name, platform};
 
@@ -29,7 +29,8 @@ fn files_of_stages_and_images_are_copied() {
             assert_eq!(built.plain().join(" "), want, "{instructions} {run}");
         }
     }
-    let built = lab.build("FROM scratch\nCOPY --from=tools:v1 img/b /t\nCOPY --from=tools:v1 --chown=0 img/b /r\n").unwrap();
+    let built =
+        lab.build("FROM scratch\nCOPY --from=tools:v1 img/b /t\nCOPY --from=tools:v1 --chown=0 img/b /r\n").unwrap();
     assert_eq!((built.entry("t").uid, built.entry("t").gid, built.entry("r").uid), (7, 8, 0));
     let text = lab.failure("FROM scratch AS one\nCOPY a /x/\nFROM scratch\nCOPY --from=one /x/b /\n");
     assert!(text.contains("`/x/b` matches nothing in the stage `one`") && text.contains("`x/a`"), "{text}");
@@ -118,4 +119,29 @@ fn a_base_of_another_platform_is_refused_with_what_there_is() {
     let text = explained(&error);
     assert!(text.contains("`arm` is for linux/arm64, not for linux/s390x"), "{text}");
     assert!(lab.build_with("FROM --platform=linux/arm64 arm\n", |_| {}).is_ok());
+}
+
+#[test]
+fn bases_can_lie_in_archives_and_have_other_names() {
+    let lab = Lab::new();
+    lab.file("a", "A");
+    lab.build_with("FROM scratch\nCOPY a /a\n", |it| {
+        it.tags = vec![name("made:v1")];
+        it.outputs = vec![Output::OciArchive("made.tar".into())];
+    })
+    .unwrap();
+    for (place, is_there) in [
+        ("oci-layout://made.tar", true),
+        ("oci-layout://made.tar:v1", true),
+        ("oci-layout://made.tar:v2", false),
+        ("docker-image://made:v1", true),
+        ("docker-image://nothing", false),
+    ] {
+        for kubefile in ["FROM other\n", "FROM scratch\nCOPY --from=other a /a\n"] {
+            let built = lab.build_with(kubefile, |it| {
+                it.build_contexts.insert("other".into(), NamedContext::parse(place));
+            });
+            assert_eq!(built.is_ok_and(|it| it.plain() == ["a=A"]), is_there, "{place} {kubefile}");
+        }
+    }
 }

@@ -71,7 +71,11 @@ impl Lab {
         self.build_with(kubefile, |_| {})
     }
 
-    pub(crate) fn build_with(&self, kubefile: &str, change: impl FnOnce(&mut BuildRequest)) -> Result<Built, BuildError> {
+    pub(crate) fn build_with(
+        &self,
+        kubefile: &str,
+        change: impl FnOnce(&mut BuildRequest),
+    ) -> Result<Built, BuildError> {
         self.file("Kubefile", kubefile);
         let mut request = self.request();
         change(&mut request);
