@@ -32,10 +32,10 @@ pub(crate) fn find(
         let pulled = world.resolver.resolve_and_pull(name, platform, policy);
         pulled.map_err(|source| BuildError::Pull { name: name.to_owned(), source })
     };
-    if matches!(policy, PullPolicy::Always | PullPolicy::Newer) {
-        if let Some(root) = pull()? {
-            return load(world, name, &root, platform);
-        }
+    if matches!(policy, PullPolicy::Always | PullPolicy::Newer)
+        && let Some(root) = pull()?
+    {
+        return load(world, name, &root, platform);
     }
     let here = world.store.find(name).map_err(BuildError::Content);
     let here = here.and_then(|record| load(world, name, &record.root, platform));
@@ -51,10 +51,11 @@ pub(crate) fn find(
                 ContentError::UnknownImage { .. } | ContentError::MissingBlob { .. } | ContentError::NoPlatform { .. }
             )
     );
-    if is_absent && policy == PullPolicy::Missing {
-        if let Some(root) = pull()? {
-            return load(world, name, &root, platform);
-        }
+    if is_absent
+        && policy == PullPolicy::Missing
+        && let Some(root) = pull()?
+    {
+        return load(world, name, &root, platform);
     }
     Err(match error {
         BuildError::Content(source @ ContentError::UnknownImage { .. }) => {

@@ -14,8 +14,11 @@ pub(crate) enum Packing {
     Foreign(&'static str),
 }
 
+/// A stream whose first bytes were looked at.
+pub(crate) type Peeked<R> = io::Chain<Cursor<Vec<u8>>, R>;
+
 /// Looks at a stream's first bytes; they are read again from the stream that is returned.
-pub(crate) fn detect<R: Read>(mut input: R) -> io::Result<(Packing, io::Chain<Cursor<Vec<u8>>, R>)> {
+pub(crate) fn detect<R: Read>(mut input: R) -> io::Result<(Packing, Peeked<R>)> {
     let mut head = Vec::new();
     input.by_ref().take(6).read_to_end(&mut head)?;
     let packing = match &head[..] {

@@ -6,6 +6,7 @@ use oci::{Descriptor, Platform};
 /// the step changes files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "events are passed by reference and rarely kept")]
 pub enum BuildEvent {
     /// One of several platforms begins.
     Platform(Platform),

@@ -86,10 +86,10 @@ fn visible(store: &Disk, layers: &[LayerInfo], whiteouts: Whiteouts) -> Result<V
 fn keep_targets(entries: &[Entry], seen: &mut HashSet<usize>) {
     for (number, entry) in entries.iter().enumerate() {
         let EntryKind::HardLink { target } = &entry.kind else { continue };
-        if seen.contains(&number) {
-            if let Some(at) = entries[..number].iter().rposition(|other| other.path == *target) {
-                seen.insert(at);
-            }
+        if seen.contains(&number)
+            && let Some(at) = entries[..number].iter().rposition(|other| other.path == *target)
+        {
+            seen.insert(at);
         }
     }
 }

@@ -24,6 +24,7 @@ mod clock;
 mod config;
 mod context;
 mod copy;
+mod copy_step;
 mod decompress;
 mod destination;
 mod error;
@@ -42,6 +43,7 @@ mod output;
 mod pack;
 mod placement;
 mod plan;
+mod promise;
 mod request;
 mod run;
 mod run_mount;
@@ -152,7 +154,7 @@ pub fn build(request: &BuildRequest, world: &World<'_>) -> Result<BuildOutcome, 
         }
         built.push(shared.one_platform(platform)?);
     }
-    shared.finish(built)
+    shared.finish(&built)
 }
 
 /// What the builds of all platforms share.
@@ -254,7 +256,7 @@ impl<'w> Shared<'_, 'w> {
     }
 
     /// Names for the images, and whatever else was asked for.
-    fn finish(&self, built: Vec<(BuiltImage, Vec<LayerInfo>)>) -> Result<BuildOutcome, BuildError> {
+    fn finish(&self, built: &[(BuiltImage, Vec<LayerInfo>)]) -> Result<BuildOutcome, BuildError> {
         let (request, store) = (self.request, self.world.store);
         let exported: Vec<Exported<'_>> = built.iter().map(|(image, layers)| Exported { image, layers }).collect();
         output::export(request, self.world, &exported)?;

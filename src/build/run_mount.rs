@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use content::Scratch;
 
+use super::copy_step::From;
 use super::destination::absolute;
 use super::error::BuildError;
 use super::fingerprint::Fingerprint;
 use super::run::secret;
 use super::sources::{Judge, Wanted, select};
-use super::stage::{Build, Done, From, StageState, Work};
+use super::stage::{Build, Done, StageState, Work};
 use super::walk::Verdict;
 use crate::kubefile::{Mount, MountKind as Kind, Run, RunMount, Sharing as KubefileSharing};
 use crate::rootfs::{Ownership, UnpackOptions, unpack};
@@ -91,7 +92,7 @@ impl<'w> Build<'_, 'w> {
         let below = absolute(mount.source.as_deref().unwrap_or("/"), "");
         let from = match &mount.from {
             None => From::Context(self.context),
-            Some(name) => self.from(name, work.index, done)?,
+            Some(name) => self.named(name, work.index, done)?,
         };
         let source = match from {
             From::Context(context) => {

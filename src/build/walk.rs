@@ -130,7 +130,7 @@ impl Base {
             std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
         };
         let (base, found) = (place(self.directory.as_fd())?, place(file.as_fd())?);
-        let inside = found.strip_prefix(&base).map_err(|_| io::Error::from(rustix::io::Errno::XDEV))?;
+        let inside = found.strip_prefix(&base).map_err(|_outside| io::Error::from(rustix::io::Errno::XDEV))?;
         Ok(inside.as_os_str().as_bytes().to_vec())
     }
 

@@ -1,0 +1,201 @@
+//! COPY and ADD of a stage: flags, and where the files come from.
+
+use super::context::Context;
+use super::copy::{Copied, Copier, CopyOrder, Origin, Unpack};
+use super::destination::Target;
+use super::error::BuildError;
+use super::files::Files;
+use super::from_image::ImageOrigin;
+use super::mode::ModeChange;
+use super::placement::Stamp;
+use super::stage::{Build, Done, StageState, Work};
+use super::walk::Verdict;
+use crate::kubefile::{Add, Copy, IgnoreFile, Source};
+use crate::rootfs::passwd::lookup_user;
+
+impl<'w> Build<'_, 'w> {
+    /// COPY.
+    ///
+    /// # Errors
+    /// When a source is not there or cannot go where it should.
+    pub(super) fn copy(
+        &self,
+        copy: &Copy,
+        state: &mut StageState<'w>,
+        work: &Work<'_>,
+        done: &mut Done<'w>,
+    ) -> Result<Copied, BuildError> {
+        let from = match &copy.from {
+            None => From::Context(self.context),
+            Some(name) => self.named(name, work.index, done)?,
+        };
+        let keeps_owner = matches!(from, From::Image(..));
+        let stamp = self.stamp(copy.chown.as_deref(), copy.chmod.as_deref(), keeps_owner, state)?;
+        let exclude = exclude(&copy.exclude)?;
+        let exclude = |path: &[u8], is_directory: bool| judge(&exclude, path, is_directory);
+        let order = CopyOrder {
+            sources: &copy.sources,
+            target: Target::parse(&copy.destination, &state.config.config.working_dir),
+            stamp,
+            exclude: &exclude,
+            exclude_patterns: &copy.exclude,
+            keeps_parents: copy.parents,
+            unpack: Unpack::Nothing,
+            takes_urls: false,
+            checksum: None,
+        };
+        let copier = Copier { world: self.world, layers: self.layers };
+        match from {
+            From::Context(context) => self.from_context(&copier, &order, context, state),
+            From::Image(name, mut files) => {
+                let origin = ImageOrigin { files: &mut files, name };
+                copier.copy_from_image(&order, origin, &mut state.files)
+            }
+            From::Stage(index) => match done.get_mut(&index) {
+                Some(stage) => {
+                    let order = CopyOrder { stamp: keep_owner(&order.stamp, copy.chown.as_deref()), ..order };
+                    let origin = ImageOrigin { files: &mut stage.files, name: self.stage_name(index) };
+                    copier.copy_from_image(&order, origin, &mut state.files)
+                }
+                None => Err(BuildError::UnknownStage { name: index.to_string(), known: Vec::new() }),
+            },
+        }
+    }
+
+    fn from_context(
+        &self,
+        copier: &Copier<'_, 'w>,
+        order: &CopyOrder<'_>,
+        context: &Context,
+        state: &mut StageState<'w>,
+    ) -> Result<Copied, BuildError> {
+        let is_main = std::ptr::eq(context, self.context);
+        let nothing = IgnoreFile::default();
+        let ignore = if is_main { self.ignore } else { &nothing };
+        let judge = |path: &[u8], is_directory: bool| judge(ignore, path, is_directory);
+        copier.copy(order, &Origin { base: &context.base, judge: &judge }, &mut state.files)
+    }
+
+    /// ADD.
+    ///
+    /// # Errors
+    /// As for COPY; and when something cannot be fetched or unpacked.
+    pub(super) fn add(&self, add: &Add, state: &mut StageState<'w>) -> Result<Copied, BuildError> {
+        let stamp = self.stamp(add.chown.as_deref(), add.chmod.as_deref(), false, state)?;
+        let excluded = exclude(&add.exclude)?;
+        let exclude = |path: &[u8], is_directory: bool| judge(&excluded, path, is_directory);
+        let checksum = add.checksum.as_ref().map(|text| {
+            let wrong = |error: oci::DigestError| BuildError::Value {
+                what: "the checksum",
+                text: text.clone(),
+                reason: error.to_string(),
+            };
+            text.parse().map_err(wrong)
+        });
+        let is_url = |source: &Source| matches!(source, Source::Path(path) if super::request::is_url(path));
+        if add.checksum.is_some() && !(add.sources.len() == 1 && is_url(&add.sources[0])) {
+            let what = "`--checksum` for anything but one URL".to_owned();
+            return Err(BuildError::Unsupported { what, instead: None });
+        }
+        let order = CopyOrder {
+            sources: &add.sources,
+            target: Target::parse(&add.destination, &state.config.config.working_dir),
+            stamp,
+            exclude: &exclude,
+            exclude_patterns: &add.exclude,
+            keeps_parents: false,
+            unpack: match add.unpack {
+                None => Unpack::Local,
+                Some(true) => Unpack::All,
+                Some(false) => Unpack::Nothing,
+            },
+            takes_urls: true,
+            checksum: checksum.transpose()?,
+        };
+        let copier = Copier { world: self.world, layers: self.layers };
+        self.from_context(&copier, &order, self.context, state)
+    }
+
+    /// What `--from` names: a stage, a directory of `--build-context`, or an image.
+    pub(crate) fn named(&self, name: &str, stage: usize, done: &Done<'w>) -> Result<From<'_, 'w>, BuildError> {
+        if let Some(context) = self.directories.get(name) {
+            return Ok(From::Context(context));
+        }
+        let index = self.kubefile.stage_before(name, stage).filter(|index| done.contains_key(index));
+        match index.filter(|_| !self.request.build_contexts.contains_key(name)) {
+            Some(index) => Ok(From::Stage(index)),
+            None => {
+                let image = self.image(name, self.platform)?;
+                Ok(From::Image(format!("the image `{name}`"), Files::new(self.world.store, image.layers)?))
+            }
+        }
+    }
+
+    fn stage_name(&self, index: usize) -> String {
+        match &self.kubefile.stages[index].name {
+            Some(name) => format!("the stage `{name}`"),
+            None => format!("the stage {index}"),
+        }
+    }
+
+    fn stamp(
+        &self,
+        chown: Option<&str>,
+        chmod: Option<&str>,
+        keeps_owner: bool,
+        state: &mut StageState<'w>,
+    ) -> Result<Stamp, BuildError> {
+        let owner = match chown {
+            None if keeps_owner => None,
+            None => Some((0, 0)),
+            Some(text) => Some(owner(text, state)?),
+        };
+        let mode = chmod.map(ModeChange::parse).transpose()?;
+        Ok(Stamp { owner, mode, mtime: self.timestamp })
+    }
+}
+
+/// What `--from` names.
+pub(crate) enum From<'a, 'w> {
+    /// A directory.
+    Context(&'a Context),
+    /// A stage that is done.
+    Stage(usize),
+    /// An image.
+    Image(String, Files<'w>),
+}
+
+/// Files of stages keep their owners unless `--chown` says otherwise.
+fn keep_owner(stamp: &Stamp, chown: Option<&str>) -> Stamp {
+    Stamp { owner: stamp.owner.filter(|_| chown.is_some()), ..stamp.clone() }
+}
+
+fn owner(text: &str, state: &mut StageState<'_>) -> Result<(u64, u64), BuildError> {
+    // A number alone is user and group; a name alone brings the group of its account.
+    if let Ok(id) = text.parse::<u32>() {
+        return Ok((id.into(), id.into()));
+    }
+    let identity = lookup_user(state.files.tree()?, text)?;
+    Ok((identity.uid.into(), identity.gid.into()))
+}
+
+fn exclude(patterns: &[String]) -> Result<IgnoreFile, BuildError> {
+    IgnoreFile::from_patterns(patterns.iter().map(String::as_str)).map_err(|(text, reason)| BuildError::Value {
+        what: "the pattern",
+        text,
+        reason: reason.to_string(),
+    })
+}
+
+/// The word of an ignore file about a path.
+fn judge(ignore: &IgnoreFile, path: &[u8], is_directory: bool) -> Verdict {
+    if ignore.is_empty() {
+        return Verdict::Take;
+    }
+    let path = String::from_utf8_lossy(path);
+    match ignore.ignored(&path) {
+        false => Verdict::Take,
+        true if is_directory && ignore.may_reinclude_under(&path) => Verdict::Enter,
+        true => Verdict::Skip,
+    }
+}
