@@ -14,9 +14,11 @@ use content::tar::TarError;
 use oci::{PlatformError, ReferenceError};
 use registry_client::RegistryError;
 
+use crate::build::BuildError;
 use crate::cluster::ClusterError;
 use crate::execute::ExecuteError;
 use crate::rootfs::RootfsError;
+use crate::sandbox::SandboxError;
 use crate::template::TemplateError;
 
 /// Why a command failed.
@@ -34,6 +36,10 @@ pub(crate) enum CommandError {
     Name(#[from] ReferenceError),
     #[error(transparent)]
     Platform(#[from] PlatformError),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
@@ -56,8 +62,6 @@ pub(crate) enum CommandError {
     TagWithDigest(String),
     #[error("`{id}` has several names: {}", names.join(", "))]
     SeveralNames { id: String, names: Vec<String> },
-    #[error("`{image}` is installed here, by {user}")]
-    InUse { image: String, user: String },
     #[error("images are not written to a terminal")]
     StdoutIsTerminal,
     #[error("a directory cannot be written to stdout")]
@@ -105,6 +109,8 @@ impl CommandError {
             Self::Content(error) => error.help(),
             Self::Registry(error) => error.help(),
             Self::Template(error) => error.help(),
+            Self::Build(error) => error.help(),
+            Self::Sandbox(error) => error.help(),
             Self::Cluster(error) => error.help(),
             Self::Execute(error) => error.help(),
             Self::Rootfs(error) => error.help(),
@@ -114,7 +120,6 @@ impl CommandError {
             Self::SeveralNames { .. } => {
                 Some("remove one of the names, or all of them and the image with `--force`".to_owned())
             }
-            Self::InUse { .. } => Some("remove it all the same with `--force`; what is installed stays".to_owned()),
             Self::StdoutIsTerminal => Some("name a file with `-o FILE`, or pipe stdout somewhere".to_owned()),
             Self::DirectoryNeedsName => Some("name it with `-o DIR`".to_owned()),
             Self::StdinIsTerminal => Some("name a file with `-i FILE`, or pipe one in".to_owned()),
@@ -146,7 +151,9 @@ impl CommandError {
             said = line;
             cause = error.source();
         }
-        text.extend(self.help().map(|help| format!("help: {help}\n")));
+        // An error with a picture of its place may bring the advice along.
+        let help = self.help().map(|help| format!("help: {help}\n")).filter(|help| !text.contains(help.as_str()));
+        text.extend(help);
         text
     }
 }

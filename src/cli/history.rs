@@ -91,7 +91,7 @@ impl History {
     }
 
     fn row(&self, (entry, layer): &Step) -> Value {
-        let made = entry.created.as_deref().and_then(Moment::parse);
+        let made = entry.created.as_deref().and_then(Moment::parse).filter(|made| *made > Moment::at(1));
         let since = made.map(|made| made.ago(SystemTime::now().into())).unwrap_or_default();
         let at = entry.created.clone().unwrap_or_default();
         let bytes = layer.as_ref().map_or(0, |layer| layer.size);

@@ -9,6 +9,9 @@
 //! went away), 1 the task failed, 2 the command line was wrong; an interrupt is left to the system (130 in a shell):
 //! nothing needs tidying up that a later command does not tidy up. No verb knows another one.
 
+mod build;
+mod build_request;
+mod build_world;
 mod completion;
 mod create;
 mod diff;
@@ -63,6 +66,7 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  sealos build -t app:v1 .            build a cluster image from the Kubefile here
   sealos save app:v1 -o app.tar       write it to a file, to carry it over an air gap
   sealos load -i app.tar              read it in on the other side
   sealos run app:v1                   unpack it and run its commands
@@ -109,6 +113,7 @@ struct Ignored {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Build(Box<build::Build>),
     Completion(completion::Completion),
     Create(create::Create),
     Diff(diff::Diff),
@@ -128,6 +133,7 @@ enum Verb {
 impl Verb {
     fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         match self {
+            Self::Build(verb) => verb.run(world),
             Self::Completion(verb) => verb.run(world),
             Self::Create(verb) => verb.run(world),
             Self::Diff(verb) => verb.run(world),
@@ -157,7 +163,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    let mut stdout = io::stdout().lock();
+    // Not locked: a build writes there from its own threads.
+    let mut stdout = io::stdout();
     let mut world = World { root: cli.global.root, progress: cli.global.progress, out: &mut stdout };
     let result = cli.command.run(&mut world).and_then(|()| world.out.flush().map_err(CommandError::Output));
     match result {

@@ -28,7 +28,7 @@ pub(crate) struct Rmi {
     /// Remove images without a name, as `sealos prune` does
     #[arg(short, long)]
     prune: bool,
-    /// Remove an image that has several names by its id, and images that are installed here
+    /// Remove an image that has several names by its id
     #[arg(short, long)]
     force: bool,
 }
@@ -80,9 +80,6 @@ fn remove(disk: &Disk, text: &str, force: bool) -> Result<Vec<String>, CommandEr
         return Err(CommandError::SeveralNames { id: text.to_owned(), names });
     }
     let digest = record.root.digest;
-    if let Some((_, user)) = disk.uses()?.into_iter().find(|(used, _)| *used == digest && !force) {
-        return Err(CommandError::InUse { image: text.to_owned(), user });
-    }
     // An image whose documents are damaged has to be removable all the same.
     let id = summarise(disk, &record.root, &oci::Platform::host()).map_or(digest, |summary| summary.id());
     disk.forget(&digest)?;

@@ -6,10 +6,13 @@ use clap::Args;
 use content::archive;
 use oci::{Descriptor, Platform, Reference};
 
+use super::build::Registry;
+use super::build_world::{build, prepare};
 use super::error::CommandError;
 use super::execution::{Showing, engine, unpack_options};
 use super::image_layers::image_layers;
-use super::world::{Silence, World};
+use super::world::{Silence, World, is_real_root};
+use crate::build::{BuildRequest, ContextPlace, KubefilePlace};
 use crate::cluster::{ClusterName, Layout};
 use crate::execute::{self, Images, Repeat};
 use crate::plan::{Desired, Mount, Override, Subject};
@@ -96,7 +99,12 @@ type Wanted = (String, Descriptor);
 impl Run {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         self.hosts.refuse()?;
-        let uid = rustix::process::getuid().as_raw();
+        for argument in &self.images {
+            if let Kind::Directory = kind_of(argument) {
+                prepare(world, &self.recipe(argument))?;
+            }
+        }
+        let uid = if is_real_root() { 0 } else { NOBODY };
         let layout = Layout::choose(uid, |name| std::env::var_os(name))?;
         let wanted = self.wanted(world)?;
         let disk = world.disk()?;
@@ -143,6 +151,16 @@ impl Run {
         Ok(())
     }
 
+    /// The build of a directory.
+    fn recipe(&self, directory: &str) -> BuildRequest {
+        let mut request = BuildRequest::new(ContextPlace::parse(directory));
+        if let Some(file) = &self.file {
+            request.kubefile = KubefilePlace::parse(file);
+        }
+        request.platforms.extend(self.platform.clone());
+        request
+    }
+
     /// The images that the arguments mean; archives are loaded and directories are built on the way.
     fn wanted(&self, world: &mut World<'_>) -> Result<Vec<Wanted>, CommandError> {
         let mut wanted = Vec::new();
@@ -156,6 +174,16 @@ impl Run {
                     wanted
                         .extend(loaded?.into_iter().map(|image| (shown(image.name.as_ref(), &image.root), image.root)));
                 }
+                Kind::Directory => {
+                    let disk = world.disk()?;
+                    let reporter = world.reporter(Silence::Unasked);
+                    let built = build(&self.recipe(argument), &disk, &Registry::default(), &*reporter);
+                    reporter.finish();
+                    let root = built?.root;
+                    // The same directory is the same image in the cluster, whatever is in it by then.
+                    let path = std::fs::canonicalize(argument).map_err(CommandError::io(format!("find {argument}")))?;
+                    wanted.push((path.display().to_string(), root));
+                }
                 Kind::Image => {
                     let record = world.disk()?.find(argument)?;
                     wanted.push((shown(record.name.as_ref(), &record.root), record.root));
@@ -166,9 +194,13 @@ impl Run {
     }
 }
 
+/// Whom to take the data directory of, where the caller is not root: nobody, so that the home decides.
+const NOBODY: u32 = 65_534;
+
 enum Kind {
     Image,
     Archive,
+    Directory,
 }
 
 /// What an argument is: a path that exists and looks like one (or that ends as archives do) is an archive or a layout.
@@ -177,6 +209,8 @@ fn kind_of(argument: &str) -> Kind {
     let archive = [".tar", ".gz", ".tgz", ".zst"].iter().any(|ending| argument.ends_with(ending));
     if path.is_file() && (archive || argument.contains('/')) || path.join("oci-layout").is_file() {
         Kind::Archive
+    } else if path.is_dir() {
+        Kind::Directory
     } else {
         Kind::Image
     }

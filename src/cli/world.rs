@@ -37,7 +37,7 @@ impl World<'_> {
         if let Some(root) = &self.root {
             return Ok(root.clone());
         }
-        if rustix::process::geteuid().is_root() {
+        if is_real_root() {
             return Ok(PathBuf::from("/var/lib/sealos/storage"));
         }
         let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -65,6 +65,11 @@ impl World<'_> {
     pub(crate) fn say(&mut self, line: impl std::fmt::Display) -> Result<(), CommandError> {
         writeln!(self.out, "{line}").map_err(CommandError::Output)
     }
+}
+
+/// Whether this is the machine's root: inside a user namespace everybody can be root.
+pub(crate) fn is_real_root() -> bool {
+    rustix::process::geteuid().is_root() && !crate::sandbox::is_in_user_namespace()
 }
 
 /// Whether the user asked a verb to be quiet.

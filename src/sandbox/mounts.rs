@@ -85,11 +85,14 @@ impl Mounts {
             }
             MountKind::Cache { caches, id, sharing, access, mode, uid, gid } => {
                 let cache = self.cache(caches, id, *sharing)?;
-                if fs::create_dir(&cache).is_ok() {
-                    let doing = format!("prepare the cache {}", cache.display());
-                    chown(&cache, Some(*uid), Some(*gid))
-                        .and_then(|()| fs::set_permissions(&cache, fs::Permissions::from_mode(*mode)))
-                        .map_err(SandboxError::prepare(doing))?;
+                let doing = format!("prepare the cache {}", cache.display());
+                let made = fs::create_dir(&cache).and_then(|()| {
+                    chown(&cache, Some(*uid), Some(*gid))?;
+                    fs::set_permissions(&cache, fs::Permissions::from_mode(*mode))
+                });
+                match made {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    other => other.map_err(SandboxError::prepare(doing))?,
                 }
                 self.bind(cache, target, *access);
             }

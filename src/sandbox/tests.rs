@@ -187,7 +187,7 @@ fn a_command_sees_a_complete_system_and_not_the_host() {
             ("mknod /tmp/sda b 8 0 && head -c 1 /tmp/sda || echo no", "no\n"),
             ("mount -t tmpfs none /tmp || echo no", "no\n"),
             ("grep CapBnd /proc/self/status", "CapBnd:\t00000000a80425fb\n"),
-            ("grep -c . /proc/self/mountinfo > /dev/null; ls /work /root 2>/dev/null || echo none", "none\n"),
+            ("grep -c . /proc/self/mountinfo > /dev/null; ls /opt /root 2>/dev/null || echo none", "none\n"),
             ("cat", "typed\n"),
             ("stat -c %a /", "755\n"),
         ] {

@@ -1,6 +1,7 @@
 //! Images made by others, loaded, inspected and unpacked by us.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use crate::sandbox::Sandbox;
@@ -46,6 +47,9 @@ fn every_format_of_buildah_is_loaded_and_unpacked() {
         let env = sandbox.sealos(&["inspect", "-f", "{{index .OCIv1.config.Env 1}}", &name]);
         assert_eq!(env.trim(), "A=b c", "{transport}: {said}");
         let unpacked = create(&sandbox, &name);
+        // buildah's COPY takes the setuid bit away.
+        let plain = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(sandbox.path("theirs/files/setuid"), plain).unwrap();
         fs::write(sandbox.path("theirs/files/added"), "later").unwrap();
         tree::assert_same(&sandbox.path("theirs/files"), &unpacked);
     }

@@ -91,10 +91,11 @@ fn buildah_builds_on_our_image() {
     let sandbox = Sandbox::new();
     build(&sandbox, "gzip");
     sandbox.sealos(&["save", "-o", &sandbox.at("app.tar"), "app:v1"]);
-    sandbox.with_store("buildah", &["pull", "-q", &format!("oci-archive:{}", sandbox.at("app.tar"))]);
+    let id = sandbox.with_store("buildah", &["pull", "-q", &format!("oci-archive:{}", sandbox.at("app.tar"))]);
+    sandbox.with_store("buildah", &["tag", id.trim(), "localhost/ours:v1"]);
     let child = sandbox.path("child");
     fs::create_dir(&child).unwrap();
-    fs::write(child.join("Dockerfile"), "FROM localhost/app:v1\nCOPY Dockerfile /added\n").unwrap();
+    fs::write(child.join("Dockerfile"), "FROM localhost/ours:v1\nCOPY Dockerfile /added\n").unwrap();
     let child = child.to_str().unwrap().to_owned();
     sandbox.with_store("buildah", &["bud", "--isolation", "chroot", "-q", "-t", "child", &child]);
     let env = sandbox.with_store("buildah", &["inspect", "-f", "{{.OCIv1.Config.Env}}", "child"]);

@@ -2,7 +2,8 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
+    "build",
     "completion",
     "create",
     "diff",

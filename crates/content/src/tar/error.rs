@@ -95,12 +95,12 @@ pub enum TarError {
     },
     /// A path or a hard link's target that is absolute or has a `..` component: it could leave the directory that the
     /// tar is unpacked into.
-    #[error("the tar's entry `{}` at byte {offset} would leave the target directory", Shown(path))]
+    #[error("the tar's {place} would leave the target directory by `{}`", Shown(path))]
     Escape {
+        /// Where.
+        place: Place,
         /// The path (or link target) as it stands in the archive.
         path: Vec<u8>,
-        /// Byte of the header.
-        offset: u64,
     },
     /// A kind of entry that layers do not have.
     #[error("the tar's {place} is of the unknown type `{}`", flag.escape_ascii())]

@@ -14,7 +14,8 @@ pub(super) fn normalise(raw: &[u8]) -> Result<Vec<u8>, Refused> {
     if raw.contains(&0) {
         return Err(Refused::Nul);
     }
-    if raw.first() == Some(&b'/') {
+    // umoci writes the root directory as `/`; nothing can leave through it.
+    if raw.first() == Some(&b'/') && raw != b"/" {
         return Err(Refused::Escape);
     }
     let mut path = Vec::with_capacity(raw.len());
@@ -48,6 +49,7 @@ mod tests {
             ("a/./b/.", Ok("a/b")),
             ("..a/b..", Ok("..a/b..")),
             ("...", Ok("...")),
+            ("/", Ok("")),
             ("/a", Err(Refused::Escape)),
             ("//", Err(Refused::Escape)),
             ("..", Err(Refused::Escape)),

@@ -130,20 +130,38 @@ impl<R: Read> TarReader<R> {
     }
 
     fn skip_content(&mut self) -> Result<(), TarError> {
-        let bytes = self.left + self.padding;
+        let (left, padding) = (self.left, self.padding);
         (self.left, self.padding, self.sparse) = (0, 0, None);
-        if bytes == 0 {
-            return Ok(());
-        }
-        let (from, pass) = (self.offset, self.pass);
-        match pass(&mut self.input, bytes) {
-            Ok(true) => {
-                self.offset = from.checked_add(bytes).ok_or_else(|| TarError::Truncated(self.named(from)))?;
-                Ok(())
+        if left > 0 {
+            let (from, pass) = (self.offset, self.pass);
+            match pass(&mut self.input, left) {
+                Ok(true) => {
+                    self.offset = from.checked_add(left).ok_or_else(|| TarError::Truncated(self.named(from)))?;
+                }
+                Ok(false) => return Err(TarError::Truncated(self.named(from))),
+                Err(source) => return Err(TarError::Read { place: self.named(from), source }),
             }
-            Ok(false) => Err(TarError::Truncated(self.named(from))),
-            Err(source) => Err(TarError::Read { place: self.named(from), source }),
         }
+        self.skip_padding(padding)
+    }
+
+    /// Passes over the zeros behind a content. umoci leaves out those of the last entry (and the end mark), and Go's
+    /// reader lets it: nothing of the content is missing then.
+    fn skip_padding(&mut self, mut padding: u64) -> Result<(), TarError> {
+        let mut zeros = [0; BLOCK];
+        while padding > 0 {
+            let want = usize::try_from(padding).unwrap_or(BLOCK).min(BLOCK);
+            match self.input.read(&mut zeros[..want]) {
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    padding -= count as u64;
+                    self.offset += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(TarError::Read { place: self.named(self.offset), source }),
+            }
+        }
+        Ok(())
     }
 
     /// The next header block; none at the end of the archive.

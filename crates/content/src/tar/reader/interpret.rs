@@ -88,7 +88,7 @@ impl<R: Read> TarReader<R> {
 
     fn unfit(&self, why: Unfit, raw: &[u8], offset: u64) -> TarError {
         match why {
-            Unfit::Escape => TarError::Escape { path: raw.to_vec(), offset },
+            Unfit::Escape => TarError::Escape { place: self.named(offset), path: raw.to_vec() },
             Unfit::Nul => TarError::InvalidPath { place: self.named(offset), reason: "it has a NUL byte" },
         }
     }

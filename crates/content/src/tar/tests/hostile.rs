@@ -74,7 +74,7 @@ fn broken_archives_are_errors_that_say_where() {
     for (bytes, want) in [
         (flipped, "no valid header at byte 0"),
         (vec![b'x'; 512], "no valid header at byte 0"),
-        (raw(b'0', b"n", b"", b"xyz")[..600].to_vec(), "truncated: entry `n` at byte 515"),
+        (raw(b'0', b"n", b"", b"xyz")[..514].to_vec(), "truncated: entry `n` at byte 514"),
         (vec![1; 100], "truncated: byte 100"),
         (pax_header(b'x', &[("path", b"x")]), "truncated: byte 1024"),
         (bad_number, "entry `n` at byte 0 has an invalid mode"),

