@@ -156,8 +156,8 @@ const VICTIM: &str = "BUILD_TEST_VICTIM";
 fn a_killed_build_leaves_nothing_visible_and_is_taken_up() {
     if let Some(place) = std::env::var_os(VICTIM).map(std::path::PathBuf::from) {
         let store = content::Disk::open(place.join("store")).unwrap();
-        let mut world = sealos::build::World::offline(&store, &sealos::build::Unobserved);
         let silent = Silent(place.join("asked"));
+        let mut world = sealos::build::World::offline(&store, &sealos::build::Unobserved);
         world.fetch = &silent;
         let context = sealos::build::ContextPlace::Directory(place.join("context"));
         let mut request = sealos::build::BuildRequest::new(context);
