@@ -46,7 +46,7 @@ impl<'w> Build<'_, 'w> {
         };
         let copier = Copier { world: self.world, layers: self.layers };
         match from {
-            From::Context(context) => self.from_context(&copier, &order, context, state),
+            From::Context(context) => self.of_context(&copier, &order, context, state),
             From::Image(name, mut files) => {
                 let origin = ImageOrigin { files: &mut files, name };
                 copier.copy_from_image(&order, origin, &mut state.files)
@@ -62,7 +62,7 @@ impl<'w> Build<'_, 'w> {
         }
     }
 
-    fn from_context(
+    fn of_context(
         &self,
         copier: &Copier<'_, 'w>,
         order: &CopyOrder<'_>,
@@ -113,7 +113,7 @@ impl<'w> Build<'_, 'w> {
             checksum: checksum.transpose()?,
         };
         let copier = Copier { world: self.world, layers: self.layers };
-        self.from_context(&copier, &order, self.context, state)
+        self.of_context(&copier, &order, self.context, state)
     }
 
     /// What `--from` names: a stage, a directory of `--build-context`, or an image.

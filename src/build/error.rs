@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use content::ContentError;
 use content::tar::TarError;
-use oci::{DiffId, Digest};
+use oci::Digest;
 
 use super::world::SeamError;
 use crate::kubefile::KubefileError;
@@ -190,14 +190,6 @@ pub enum BuildError {
         /// The file that is in the way.
         parent: String,
     },
-    /// An owner that the image does not know.
-    #[error("the image has no {what} `{name}`")]
-    UnknownOwner {
-        /// `user` or `group`.
-        what: &'static str,
-        /// The name.
-        name: String,
-    },
     /// A mode that is none.
     #[error("`{text}` is no file mode")]
     Mode {
@@ -297,24 +289,6 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
-    /// The layers of a base do not match its configuration.
-    #[error("the base image `{name}` has {layers} layers but its configuration lists {diff_ids}")]
-    BaseMismatch {
-        /// The image.
-        name: String,
-        /// Layers of the manifest.
-        layers: usize,
-        /// Layers of the configuration.
-        diff_ids: usize,
-    },
-    /// A layer came out other than the cache said; never ignored, as an image would not be what was asked for.
-    #[error("the layer {found} was made where {expected} was expected")]
-    LayerMismatch {
-        /// What came out.
-        found: DiffId,
-        /// What was expected.
-        expected: DiffId,
-    },
 }
 
 impl BuildError {
@@ -347,9 +321,6 @@ impl BuildError {
             }
             Self::SourceChanged { .. } => Some("repeat the build when nothing writes to the file".to_owned()),
             Self::DestinationNotDirectory { destination, .. } => Some(format!("write `{destination}/`")),
-            Self::UnknownOwner { .. } => {
-                Some("the names are those of the image's /etc/passwd and /etc/group; numbers always work".to_owned())
-            }
             Self::Unsupported { instead, .. } => instead.map(str::to_owned),
             Self::ArchiveCompression { .. } => Some("compress it with gzip or zstd".to_owned()),
             Self::NoSecret { id } => Some(format!("give it with `--secret id={id},src=FILE`")),

@@ -7,21 +7,27 @@ use super::walk::Facts;
 
 /// Collects the fields of a key.
 #[derive(Debug)]
-pub(crate) struct Fingerprint(Hasher);
+pub(crate) struct Fingerprint {
+    hasher: Hasher,
+    /// What the hasher has not seen yet: it is slow with a few bytes at a time.
+    buffer: Vec<u8>,
+}
+
+/// Bytes that are gathered.
+const BUFFER: usize = 32 << 10;
 
 impl Fingerprint {
     /// The beginning of a key of some kind.
     pub(crate) fn new(kind: &str) -> Self {
-        let mut new = Self(Hasher::new(Algorithm::Sha256));
+        let mut new = Self { hasher: Hasher::new(Algorithm::Sha256), buffer: Vec::with_capacity(BUFFER) };
         new.text(kind);
         new
     }
 
     /// Adds some bytes, their length in front.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
-        self
+        self.number(bytes.len() as u64);
+        self.put(bytes)
     }
 
     /// Adds a text.
@@ -31,8 +37,7 @@ impl Fingerprint {
 
     /// Adds a number.
     pub(crate) fn number(&mut self, number: u64) -> &mut Self {
-        self.0.update(&number.to_le_bytes());
-        self
+        self.put(&number.to_le_bytes())
     }
 
     /// Adds a list of texts.
@@ -87,7 +92,17 @@ impl Fingerprint {
     }
 
     /// The key.
-    pub(crate) fn finish(self) -> Digest {
-        self.0.finish()
+    pub(crate) fn finish(mut self) -> Digest {
+        self.hasher.update(&self.buffer);
+        self.hasher.finish()
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> &mut Self {
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.hasher.update(&self.buffer);
+            self.buffer.clear();
+        }
+        self.buffer.extend_from_slice(bytes);
+        self
     }
 }

@@ -95,18 +95,27 @@ impl Item {
 
 /// The order of entries in a layer: parents first, and every directory's files together.
 pub(crate) fn order(a: &[u8], b: &[u8]) -> Ordering {
-    let key = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
-    a.iter().map(key).cmp(b.iter().map(key))
+    match a.iter().zip(b).position(|(a, b)| a != b) {
+        None => a.len().cmp(&b.len()),
+        Some(at) => {
+            let key = |byte: u8| if byte == b'/' { 0 } else { byte };
+            key(a[at]).cmp(&key(b[at]))
+        }
+    }
 }
 
 /// Brings items into the order of a layer; of several for one path the last one counts, and of several names of one
 /// file all but the first become hard links.
 pub(crate) fn arrange(mut items: Vec<Item>) -> Vec<Item> {
+    // A walk is in this order already; the sort is stable: among equals the last one was said last.
     items.sort_by(|a, b| order(&a.entry.path, &b.entry.path));
-    // The sort is stable: among equals the last one was said last.
-    items.reverse();
-    items.dedup_by(|later, kept| later.entry.path == kept.entry.path);
-    items.reverse();
+    items.dedup_by(|later, kept| {
+        let is_same = later.entry.path == kept.entry.path;
+        if is_same {
+            std::mem::swap(later, kept);
+        }
+        is_same
+    });
     let mut first_names: HashMap<Identity, Vec<u8>> = HashMap::new();
     for item in &mut items {
         let Some(identity) = item.identity.take() else { continue };

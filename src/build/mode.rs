@@ -94,7 +94,7 @@ fn clauses(text: &str) -> Option<Vec<Clause>> {
             b'w' => clause.permissions |= 2,
             b'x' => clause.permissions |= 1,
             b'X' => clause.conditional = true,
-            b's' => clause.special |= (who & 0o200) << 3 & 0o4000 | (who & 0o020) << 6 & 0o2000,
+            b's' => clause.special |= (who & 0o100) << 5 | (who & 0o010) << 7,
             b't' => clause.special |= 0o1000,
             _ => return None,
         }

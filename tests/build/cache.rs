@@ -127,3 +127,62 @@ fn two_builds_at_once_do_not_disturb_each_other() {
     });
     assert!(outcomes.windows(2).all(|pair| pair[0] == pair[1]));
 }
+
+#[test]
+fn what_was_done_before_a_failure_is_found_again() {
+    let lab = sample();
+    assert!(lab.build("FROM scratch\nCOPY a /a\nCOPY none /b\n").is_err());
+    assert!(lab.store.records().unwrap().is_empty());
+    lab.cached();
+    lab.build(KUBEFILE).unwrap();
+    assert_eq!(lab.cached(), (1, 2));
+}
+
+/// A web server that says that it was asked, and never answers.
+struct Silent(std::path::PathBuf);
+
+impl sealos::build::Fetch for Silent {
+    fn fetch(&self, _url: &str) -> Result<sealos::build::Fetched, sealos::build::SeamError> {
+        fs::write(&self.0, "asked").unwrap();
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+const VICTIM: &str = "BUILD_TEST_VICTIM";
+
+#[test]
+fn a_killed_build_leaves_nothing_visible_and_is_taken_up() {
+    if let Some(place) = std::env::var_os(VICTIM).map(std::path::PathBuf::from) {
+        let store = content::Disk::open(place.join("store")).unwrap();
+        let silent = Silent(place.join("asked"));
+        let mut world = sealos::build::World::offline(&store, &sealos::build::Unobserved);
+        world.fetch = &silent;
+        let context = sealos::build::ContextPlace::Directory(place.join("context"));
+        let mut request = sealos::build::BuildRequest::new(context);
+        request.tags = vec!["killed:v1".parse().unwrap()];
+        unreachable!("{:?}", sealos::build::build(&request, &world));
+    }
+    let lab = sample();
+    lab.file("Kubefile", "FROM scratch\nCOPY a /a\nADD https://x.example/f /f\n");
+    let mut victim = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "cache::a_killed_build_leaves_nothing_visible_and_is_taken_up"])
+        .env(VICTIM, lab.place.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let asked = lab.place.path().join("asked");
+    for _ in 0..600 {
+        if asked.exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(asked.exists(), "the build came to its second step");
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    assert!(lab.store.records().unwrap().is_empty());
+    lab.build(KUBEFILE).unwrap();
+    assert_eq!(lab.cached(), (1, 2));
+}
