@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use rustix::fs::FallocateFlags;
@@ -10,39 +9,6 @@ use rustix::io::Errno;
 
 /// Files of this size and more get their space before they are written.
 const RESERVE_FROM: u64 = 1 << 20;
-/// Bytes after which the system is told to begin writing them to the disk.
-const WRITE_BACK: u64 = 8 << 20;
-
-/// A file's bytes on their way to the disk, so that there is little left to do when they are synced.
-#[derive(Debug, Default)]
-pub(crate) struct WriteBack {
-    begun: u64,
-    written: u64,
-}
-
-impl WriteBack {
-    /// For a file of which so many bytes are written already.
-    pub(crate) fn from(written: u64) -> Self {
-        Self { begun: written, written }
-    }
-
-    /// Counts bytes that were written behind the others.
-    pub(crate) fn wrote(&mut self, file: &File, count: usize) {
-        self.written += count as u64;
-        let length = self.written - self.begun;
-        if length < WRITE_BACK {
-            return;
-        }
-        if let (Ok(from), Ok(length)) = (i64::try_from(self.begun), i64::try_from(length)) {
-            // SAFETY: the descriptor is open as long as `file` is borrowed; the call touches no memory of ours.
-            let result = unsafe { libc::sync_file_range(file.as_raw_fd(), from, length, libc::SYNC_FILE_RANGE_WRITE) };
-            // Where it does not work, the sync at the end does all of it, and tells about errors.
-            debug_assert!(result <= 0);
-        }
-        self.begun = self.written;
-    }
-}
-
 /// Takes the space for a file, so that it lies in one piece and a full disk shows before anything is written. The
 /// file's length stays that of what was written.
 pub(crate) fn reserve(file: &File, size: u64) -> io::Result<()> {

@@ -32,6 +32,7 @@ mod roots;
 mod similar;
 pub mod tar;
 mod traits;
+mod write_back;
 
 pub use copy::{Copied, CopyOptions, Sparse, copy};
 pub use disk::{Disk, PruneMode, PruneScope, Pruned, Record, Scratch};

@@ -8,8 +8,9 @@ use oci::{Descriptor, Platform, Reference};
 
 use super::{docker_writer, oci_writer};
 use crate::docker_dir::DockerDir;
-use crate::durable::{self, WriteBack};
+use crate::durable;
 use crate::layout::Layout;
+use crate::write_back::WriteBack;
 use crate::{ContentError, CopyOptions, Observer, Sink, Source, Sparse, copy};
 
 /// A form that images are carried in.

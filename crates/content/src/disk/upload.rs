@@ -13,7 +13,8 @@ use oci::{Descriptor, Hasher};
 use super::Disk;
 use super::lease;
 use super::lock::{self, Hold};
-use crate::durable::{self, WriteBack};
+use crate::durable;
+use crate::write_back::WriteBack;
 use crate::{ContentError, Sealed, Upload};
 
 /// Bytes read at a time when an earlier attempt is hashed.

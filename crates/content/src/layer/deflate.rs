@@ -7,9 +7,9 @@ use flate2::{Compress, FlushCompress, Status};
 /// A match in deflate reaches no further back.
 const WINDOW: usize = 32 << 10;
 
-/// What a block becomes.
+/// What a block becomes; the checksum is gzip's.
 #[derive(Default)]
-pub(super) struct Deflated {
+pub(super) struct Squeezed {
     pub(super) bytes: Vec<u8>,
     pub(super) checksum: crc32fast::Hasher,
 }
@@ -29,7 +29,7 @@ pub(super) fn deflate(
     position: Position,
     level: u32,
     mut into: Vec<u8>,
-) -> io::Result<Deflated> {
+) -> io::Result<Squeezed> {
     into.clear();
     let mut compress = Compress::new(flate2::Compression::new(level), false);
     let dictionary = &before[before.len().saturating_sub(WINDOW)..];
@@ -57,7 +57,7 @@ pub(super) fn deflate(
     }
     let mut checksum = crc32fast::Hasher::new();
     checksum.update(block);
-    Ok(Deflated { bytes: into, checksum })
+    Ok(Squeezed { bytes: into, checksum })
 }
 
 /// The header of the one member: no name and no time, so that equal tars give equal layers; the system is "unknown".

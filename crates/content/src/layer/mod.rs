@@ -18,10 +18,11 @@
 mod block;
 mod deflate;
 mod diff;
-mod gzip;
+mod frame;
 mod inflate;
 mod limit;
 mod options;
+mod parallel;
 mod reader;
 mod writer;
 

@@ -8,18 +8,14 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use oci::{Compression, Descriptor, DiffId, MediaType};
-use zstd::stream::raw::CParameter;
-use zstd::stream::write::Encoder;
 
 use super::block::{self, BLOCK, Block, Returns};
 use super::deflate::Position;
 use super::diff::{DiffHasher, stopped};
-use super::gzip::Gzip;
+use super::frame::FRAME;
+use super::parallel::{Codec, Parallel};
 use super::{Layer, LayerOptions};
 use crate::{ContentError, Ingest, Sink};
-
-/// zstd's jobs in bytes: small ones keep memory and the last job's tail short.
-const ZSTD_JOB: u32 = 4 << 20;
 
 /// A layer being written: takes the bytes of a tar. Dropped without [`LayerWriter::finish`], nothing becomes visible.
 pub struct LayerWriter<'a> {
@@ -29,6 +25,7 @@ pub struct LayerWriter<'a> {
     /// None when the blob is the tar: then its digest is the DiffId.
     hasher: Option<DiffHasher>,
     block: Block,
+    block_size: usize,
     stock: Receiver<Block>,
     returns: Returns,
     size: u64,
@@ -36,8 +33,7 @@ pub struct LayerWriter<'a> {
 
 enum Stage<'a> {
     Plain(Ingest<'a>),
-    Gzip(Gzip<'a>),
-    Zstd(Encoder<'static, Ingest<'a>>),
+    Compressed(Parallel<'a>),
 }
 
 impl<'a> LayerWriter<'a> {
@@ -48,18 +44,19 @@ impl<'a> LayerWriter<'a> {
     pub fn begin(sink: &'a dyn Sink, options: &LayerOptions) -> Result<Self, ContentError> {
         let (level, threads) = (options.level()?, options.threads());
         let (returns, stock) = block::cycle();
-        let ingest = Ingest::begin(sink, None)?;
-        let stage = match options.compression {
-            Compression::None => Stage::Plain(ingest),
-            Compression::Gzip => Stage::Gzip(Gzip::start(ingest, level.unsigned_abs(), threads, &returns)?),
-            Compression::Zstd => Stage::Zstd(zstd_encoder(ingest, level, threads)?),
+        let start =
+            |codec| Parallel::start(Ingest::begin(sink, None)?, codec, threads, &returns).map(Stage::Compressed);
+        let (stage, block_size) = match options.compression {
+            Compression::None => (Stage::Plain(Ingest::begin(sink, None)?), BLOCK),
+            Compression::Gzip => (start(Codec::Gzip(level.unsigned_abs()))?, BLOCK),
+            Compression::Zstd => (start(Codec::Zstd(level))?, FRAME),
         };
         let hasher = match stage {
             Stage::Plain(_) => None,
             _ => Some(DiffHasher::start(returns.clone())?),
         };
-        let (compression, block) = (options.compression, Block::new(BLOCK));
-        Ok(Self { stage: Some(stage), compression, hasher, block, stock, returns, size: 0 })
+        let (compression, block) = (options.compression, Block::new(block_size));
+        Ok(Self { stage: Some(stage), compression, hasher, block, block_size, stock, returns, size: 0 })
     }
 
     /// Waits for the last bytes and makes the layer visible in the sink.
@@ -70,8 +67,7 @@ impl<'a> LayerWriter<'a> {
         self.pass(Position::Last)?;
         let ingest = match self.stage.take().ok_or_else(|| stopped("write"))? {
             Stage::Plain(ingest) => ingest,
-            Stage::Gzip(gzip) => gzip.finish()?,
-            Stage::Zstd(encoder) => encoder.finish().map_err(ContentError::io("compress a layer"))?,
+            Stage::Compressed(parallel) => parallel.finish()?,
         };
         let diff_id = self.hasher.take().map(DiffHasher::finish).transpose()?;
         let sealed = ingest.commit()?;
@@ -86,7 +82,7 @@ impl<'a> LayerWriter<'a> {
     /// Passes the current block on, if there is no error from before.
     fn pass(&mut self, position: Position) -> Result<(), ContentError> {
         let mut stage = self.stage.take().ok_or_else(|| stopped("write"))?;
-        let next = self.stock.try_recv().unwrap_or_else(|_empty| Block::new(BLOCK));
+        let next = self.stock.try_recv().unwrap_or_else(|_empty| Block::new(self.block_size));
         let block = Arc::new(std::mem::replace(&mut self.block, next));
         self.size += block.bytes().len() as u64;
         if let Some(hasher) = &self.hasher {
@@ -94,10 +90,7 @@ impl<'a> LayerWriter<'a> {
         }
         match &mut stage {
             Stage::Plain(ingest) => ingest.take(block.bytes())?,
-            Stage::Gzip(gzip) => gzip.take(Arc::clone(&block), position)?,
-            Stage::Zstd(encoder) => {
-                encoder.write_all(block.bytes()).map_err(ContentError::io("compress a layer"))?;
-            }
+            Stage::Compressed(parallel) => parallel.take(Arc::clone(&block), position)?,
         }
         self.returns.give(block);
         self.stage = Some(stage);
@@ -117,14 +110,4 @@ impl Write for LayerWriter<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Always with workers, be it one: libzstd makes other bytes without.
-fn zstd_encoder(ingest: Ingest<'_>, level: i32, threads: usize) -> Result<Encoder<'static, Ingest<'_>>, ContentError> {
-    let wrong = || ContentError::io("start a zstd stream");
-    let mut encoder = Encoder::new(ingest, level).map_err(wrong())?;
-    encoder.multithread(u32::try_from(threads.max(1)).unwrap_or(1)).map_err(wrong())?;
-    encoder.set_parameter(CParameter::JobSize(ZSTD_JOB)).map_err(wrong())?;
-    encoder.include_checksum(true).map_err(wrong())?;
-    Ok(encoder)
 }

@@ -1,5 +1,8 @@
-//! Compresses a gzip stream on several threads, in the way of pigz: blocks of a fixed size, each with the end of the
-//! one before it as its dictionary, put together in order as one member.
+//! Compresses a stream on several threads, by blocks of a fixed size that are put together in order.
+//!
+//! gzip in the way of pigz: each block has the end of the one before it as its dictionary, and all are one member. zstd
+//! as a sequence of frames, which every reader takes (RFC 8878, section 3). libzstd's own threads are not used: they
+//! take the next job only when the oldest one is done, which leaves a processor of two idle for a sixth of the time.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,9 +11,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::block::{Block, Returns};
-use super::deflate::{self, Deflated, Position};
+use super::deflate::{self, Position, Squeezed};
 use super::diff::stopped;
+use super::frame;
 use crate::{ContentError, Ingest};
+
+/// How blocks are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Codec {
+    /// RFC 1952, at a level of 0 to 9.
+    Gzip(u32),
+    /// RFC 8878, at a level of 1 to 19.
+    Zstd(i32),
+}
 
 /// A block on its way to a thread.
 struct Job {
@@ -18,7 +31,7 @@ struct Job {
     before: Option<Arc<Block>>,
     position: Position,
     spare: Vec<u8>,
-    answer: SyncSender<io::Result<Deflated>>,
+    answer: SyncSender<io::Result<Squeezed>>,
 }
 
 /// The threads that compress. They end before this is gone.
@@ -28,14 +41,14 @@ struct Workers {
 }
 
 impl Workers {
-    fn start(count: usize, level: u32, returns: &Returns) -> Result<Self, ContentError> {
+    fn start(count: usize, codec: Codec, returns: &Returns) -> Result<Self, ContentError> {
         let (jobs, queue) = mpsc::channel();
         let queue = Arc::new(Mutex::new(queue));
         let mut workers = Self { jobs: Some(jobs), threads: Vec::new() };
         for _ in 0..count {
             let (queue, returns) = (Arc::clone(&queue), returns.clone());
-            let thread = thread::Builder::new().name("layer-gzip".to_owned());
-            let thread = thread.spawn(move || work(&queue, level, &returns));
+            let thread = thread::Builder::new().name("layer-compress".to_owned());
+            let thread = thread.spawn(move || work(&queue, codec, &returns));
             workers.threads.push(thread.map_err(ContentError::io("start a thread that compresses a layer"))?);
         }
         Ok(workers)
@@ -58,45 +71,52 @@ impl Drop for Workers {
 }
 
 /// Compresses blocks until there are no more.
-fn work(queue: &Mutex<Receiver<Job>>, level: u32, returns: &Returns) {
+fn work(queue: &Mutex<Receiver<Job>>, codec: Codec, returns: &Returns) {
     loop {
         // One waits for a job, the others wait for the lock: it comes to the same.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { block, before, position, spare, answer }) = job else { return };
         let dictionary = before.as_ref().map_or(&[][..], |before| before.bytes());
-        let deflated = deflate::deflate(block.bytes(), dictionary, position, level, spare);
+        let squeezed = match codec {
+            Codec::Gzip(level) => deflate::deflate(block.bytes(), dictionary, position, level, spare),
+            Codec::Zstd(level) => frame::compress(block.bytes(), level, spare),
+        };
         returns.give(block);
         if let Some(before) = before {
             returns.give(before);
         }
         // Nobody waits for it when the layer is given up.
-        drop(answer.send(deflated));
+        drop(answer.send(squeezed));
     }
 }
 
-/// A gzip stream being written.
-pub(super) struct Gzip<'a> {
+/// A compressed stream being written.
+pub(super) struct Parallel<'a> {
+    codec: Codec,
     output: Ingest<'a>,
     workers: Workers,
     /// Answers to come, in the order of the blocks.
-    pending: VecDeque<Receiver<io::Result<Deflated>>>,
+    pending: VecDeque<Receiver<io::Result<Squeezed>>>,
     before: Option<Arc<Block>>,
     spares: Vec<Vec<u8>>,
     checksum: crc32fast::Hasher,
     size: u64,
 }
 
-impl<'a> Gzip<'a> {
+impl<'a> Parallel<'a> {
     pub(super) fn start(
         mut output: Ingest<'a>,
-        level: u32,
+        codec: Codec,
         count: usize,
         returns: &Returns,
     ) -> Result<Self, ContentError> {
-        deflate::header(&mut output).map_err(ContentError::io("write a layer"))?;
+        if let Codec::Gzip(_) = codec {
+            deflate::header(&mut output).map_err(ContentError::io("write a layer"))?;
+        }
         Ok(Self {
+            codec,
             output,
-            workers: Workers::start(count, level, returns)?,
+            workers: Workers::start(count, codec, returns)?,
             pending: VecDeque::new(),
             before: None,
             spares: Vec::new(),
@@ -113,7 +133,10 @@ impl<'a> Gzip<'a> {
             self.write_next()?;
         }
         let (answer, pending) = mpsc::sync_channel(1);
-        let before = self.before.replace(Arc::clone(&block));
+        let before = match self.codec {
+            Codec::Gzip(_) => self.before.replace(Arc::clone(&block)),
+            Codec::Zstd(_) => None,
+        };
         let spare = self.spares.pop().unwrap_or_default();
         self.workers.give(Job { block, before, position, spare, answer })?;
         self.pending.push_back(pending);
@@ -125,18 +148,20 @@ impl<'a> Gzip<'a> {
         while !self.pending.is_empty() {
             self.write_next()?;
         }
-        let checksum = self.checksum.finalize();
-        deflate::trailer(&mut self.output, checksum, self.size).map_err(ContentError::io("write a layer"))?;
+        if let Codec::Gzip(_) = self.codec {
+            let checksum = self.checksum.finalize();
+            deflate::trailer(&mut self.output, checksum, self.size).map_err(ContentError::io("write a layer"))?;
+        }
         Ok(self.output)
     }
 
     fn write_next(&mut self) -> Result<(), ContentError> {
         let Some(next) = self.pending.pop_front() else { return Ok(()) };
-        let deflated = next.recv().map_err(|_gone| stopped("compress"))?;
-        let deflated = deflated.map_err(ContentError::io("compress a layer"))?;
-        self.output.take(&deflated.bytes)?;
-        self.checksum.combine(&deflated.checksum);
-        self.spares.push(deflated.bytes);
+        let squeezed = next.recv().map_err(|_gone| stopped("compress"))?;
+        let squeezed = squeezed.map_err(ContentError::io("compress a layer"))?;
+        self.output.take(&squeezed.bytes)?;
+        self.checksum.combine(&squeezed.checksum);
+        self.spares.push(squeezed.bytes);
         Ok(())
     }
 }
