@@ -30,7 +30,7 @@ fn an_archive_behind_a_url_is_loaded_whole_or_not_at_all() {
         assert_eq!(images(), before, "{framing:?}");
     }
     let absent = web.url("absent.tar");
-    sandbox.sealos(&["load", "-i", &absent]).refused(&[&absent, "404"]);
+    sandbox.sealos(&["load", "-i", &absent]).refused(&[&absent, "does not have"]);
     let half = web.serve("half.tar", &archive[..archive.len() / 2]);
     sandbox.sealos(&["load", "-i", &half]).refused(&[&half]);
     let page = web.serve("page.tar", b"<html>please log in</html>");

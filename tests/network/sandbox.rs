@@ -56,6 +56,22 @@ impl Sandbox {
         self.path(name).to_str().unwrap().to_owned()
     }
 
+    /// The path `out`, where nothing is: the files of a build are written only to a new directory.
+    pub(crate) fn out(&self) -> String {
+        let out = self.path("out");
+        if out.exists() {
+            fs::remove_dir_all(&out).unwrap();
+        }
+        self.at("out")
+    }
+
+    /// Builds and writes the files of the image to `out`; the id of the image.
+    #[track_caller]
+    pub(crate) fn build(&self, args: &[&str]) -> String {
+        let out = self.out();
+        self.sealos(&[&["build", "-q", "-t", "app:v1", "-o", &out], args].concat()).fine()
+    }
+
     /// Runs sealos to its end.
     pub(crate) fn sealos(&self, args: &[&str]) -> Said {
         let output = Command::new(env!("CARGO_BIN_EXE_sealos"))
