@@ -1,6 +1,6 @@
 //! The files that a build is given: a directory as it is, or a tar that is unpacked into the store's scratch space.
 
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,7 +64,9 @@ impl Context {
         let mut extractor = Extractor::new(scratch.path(), &options)?;
         let unreadable = |source| BuildError::Archive { path: name.to_owned(), source };
         while let Some(entry) = tar.next().map_err(unreadable)? {
-            extractor.apply(&entry, &mut tar)?;
+            let mut content = Content { tar: &mut tar, failure: None };
+            let applied = extractor.apply(&entry, &mut content);
+            applied.map_err(|error| content.failure.map_or_else(|| error.into(), problem))?;
         }
         for warning in extractor.finish()?.warnings {
             world.observer.event(&BuildEvent::Warning(format!("{}: {warning}", name.display())));
@@ -72,5 +74,22 @@ impl Context {
         let mut context = Self::directory(scratch.path())?;
         context._scratch = Some(scratch);
         Ok(context)
+    }
+}
+
+/// The content of an entry. Keeps why it could not be read: whoever writes it to a file would call it a failure to
+/// write, and of the wrong file.
+struct Content<'a, R> {
+    tar: &'a mut TarReader<R>,
+    failure: Option<io::Error>,
+}
+
+impl<R: Read> Read for Content<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.tar.read(buffer).map_err(|error| {
+            let kind = error.kind();
+            self.failure = Some(error);
+            kind.into()
+        })
     }
 }

@@ -101,23 +101,34 @@ impl Resolver for Network<'_> {
             return Ok(local);
         }
         let reference: Reference = name.parse().map_err(SeamError::new)?;
-        let client = client(self.args, reference.registry());
-        let repository = client.repository(&reference).map_err(refused)?;
-        let root = repository.resolve(&reference).map_err(failed)?;
-        // One platform of an index is pulled: the others may be large and are not asked for.
-        let image = load_image(&repository, &root, platform).map_err(failed)?.manifest_descriptor;
-        if local.as_ref().is_none_or(|local| local.digest != image.digest) {
-            copy(&repository, self.store, std::slice::from_ref(&image), &CopyOptions::default(), self.observer)
-                .map_err(failed)?;
-        }
-        self.store.tag(&reference, &image).map_err(failed)?;
-        Ok(Some(image))
+        self.pull(&reference, platform).map(Some)
     }
 }
 
 impl Network<'_> {
+    /// Brings the registry's image for a platform into the store, under its name. Nothing changes in the store when
+    /// there is none.
+    pub(crate) fn pull(&self, reference: &Reference, platform: &Platform) -> Result<Descriptor, SeamError> {
+        let client = client(self.args, reference.registry());
+        let repository = client.repository(reference).map_err(refused)?;
+        let root = repository.resolve(reference).map_err(failed)?;
+        // One platform of an index is pulled: the others may be large and are not asked for.
+        let image = load_image(&repository, &root, platform).map_err(|error| failed(called(error, reference)))?;
+        let available = image.config.value().platform();
+        if !available.serves(platform) {
+            let (place, name) = (repository.place(), reference.familiar());
+            let (wanted, available) = (platform.to_string(), available.to_string());
+            return Err(failed(ContentError::NoPlatform { place, name, wanted, available }));
+        }
+        let image = image.manifest_descriptor;
+        copy(&repository, self.store, std::slice::from_ref(&image), &CopyOptions::default(), self.observer)
+            .map_err(failed)?;
+        self.store.tag(reference, &image).map_err(failed)?;
+        Ok(image)
+    }
+
     /// The image in the store, if it is there for the platform.
-    fn local(&self, name: &str, platform: &Platform) -> Result<Option<Descriptor>, ContentError> {
+    pub(crate) fn local(&self, name: &str, platform: &Platform) -> Result<Option<Descriptor>, ContentError> {
         let root = match self.store.find(name) {
             Ok(record) => record.root,
             Err(ContentError::UnknownImage { .. }) => return Ok(None),
@@ -128,6 +139,16 @@ impl Network<'_> {
             Err(ContentError::NoPlatform { .. } | ContentError::MissingBlob { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The error with the name that the user knows, where it would say a digest.
+fn called(error: ContentError, reference: &Reference) -> ContentError {
+    match error {
+        ContentError::NoPlatform { place, wanted, available, .. } => {
+            ContentError::NoPlatform { place, name: reference.familiar(), wanted, available }
+        }
+        other => other,
     }
 }
 

@@ -14,7 +14,7 @@ use content::tar::TarError;
 use oci::{PlatformError, ReferenceError};
 use registry_client::RegistryError;
 
-use crate::build::BuildError;
+use crate::build::{BuildError, SeamError};
 use crate::cluster::ClusterError;
 use crate::execute::ExecuteError;
 use crate::rootfs::RootfsError;
@@ -46,6 +46,8 @@ pub(crate) enum CommandError {
     Execute(#[from] ExecuteError),
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
+    #[error("cannot pull `{name}`")]
+    Pull { name: String, source: SeamError },
     #[error("cannot listen for interrupts: {0}")]
     Interrupts(#[from] ctrlc::Error),
     #[error("cannot write the output: {0}")]
@@ -110,6 +112,7 @@ impl CommandError {
             Self::Registry(error) => error.help(),
             Self::Template(error) => error.help(),
             Self::Build(error) => error.help(),
+            Self::Pull { source, .. } => source.help.clone(),
             Self::Sandbox(error) => error.help(),
             Self::Cluster(error) => error.help(),
             Self::Execute(error) => error.help(),

@@ -18,6 +18,7 @@ mod diff;
 mod error;
 mod execution;
 mod filter;
+mod find_or_pull;
 mod go_bool;
 mod history;
 mod image_layers;

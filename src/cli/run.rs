@@ -4,12 +4,13 @@ use std::path::Path;
 
 use clap::Args;
 use content::archive;
-use oci::{Descriptor, Platform, Reference};
+use oci::Platform;
 
 use super::build::Registry;
 use super::build_world::{build, prepare};
 use super::error::CommandError;
 use super::execution::{Showing, engine, unpack_options};
+use super::find_or_pull::{Wanted, find_or_pull, shown};
 use super::image_layers::image_layers;
 use super::world::{Silence, World, is_real_root};
 use crate::build::{BuildRequest, ContextPlace, KubefilePlace};
@@ -22,7 +23,7 @@ use crate::transport::{Interrupt, Local};
 /// Unpack images and run their commands on this machine
 ///
 /// Each argument is an image, an archive that `sealos save` wrote, or a directory with a Kubefile, which is built
-/// first. Their files are unpacked, templates are filled in, and their commands run, in the order given; the first
+/// first. An image that is not in the store is pulled. Their files are unpacked, templates are filled in, and their commands run, in the order given; the first
 /// that fails ends it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -56,6 +57,8 @@ pub(crate) struct Run {
     /// Only say what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) registry: Registry,
     #[command(flatten)]
     hosts: Hosts,
     /// The kind of archive; it is found out
@@ -92,9 +95,6 @@ pub(crate) fn variable(text: &str) -> Result<String, String> {
         _ => Err("expected NAME=VALUE".to_owned()),
     }
 }
-
-/// An image to run: its name as shown, and its root.
-type Wanted = (String, Descriptor);
 
 impl Run {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
@@ -177,7 +177,7 @@ impl Run {
                 Kind::Directory => {
                     let disk = world.disk()?;
                     let reporter = world.reporter(Silence::Unasked);
-                    let built = build(&self.recipe(argument), &disk, &Registry::default(), &*reporter);
+                    let built = build(&self.recipe(argument), &disk, &self.registry, &*reporter);
                     reporter.finish();
                     let root = built?.root;
                     // The same directory is the same image in the cluster, whatever is in it by then.
@@ -185,8 +185,12 @@ impl Run {
                     wanted.push((path.display().to_string(), root));
                 }
                 Kind::Image => {
-                    let record = world.disk()?.find(argument)?;
-                    wanted.push((shown(record.name.as_ref(), &record.root), record.root));
+                    let disk = world.disk()?;
+                    let reporter = world.reporter(Silence::Unasked);
+                    let watch = Watch(&*reporter);
+                    let found = find_or_pull(argument, self.platform.as_ref(), &disk, &self.registry, &watch);
+                    reporter.finish();
+                    wanted.push(found?);
                 }
             }
         }
@@ -214,8 +218,4 @@ fn kind_of(argument: &str) -> Kind {
     } else {
         Kind::Image
     }
-}
-
-fn shown(name: Option<&Reference>, root: &Descriptor) -> String {
-    name.map_or_else(|| root.digest.to_string(), Reference::familiar)
 }

@@ -351,6 +351,10 @@ impl Client {
             roots.extend(certificates(&path)?);
         }
         let mut ours = None;
+        if let Some(directory) = &self.options.cert_dir {
+            // The usual places may be missing; one that the user named may not.
+            std::fs::read_dir(directory).map_err(|error| unusable(directory, &error))?;
+        }
         for directory in self.certificate_directories(host) {
             for path in files(&directory, "crt")? {
                 roots.extend(certificates(&path)?);

@@ -1,0 +1,14 @@
+//! The network side through the real binary: images from a real registry, files from a real web server, and what
+//! happens when they refuse or break off.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
+
+mod downloads;
+mod loading;
+mod looking;
+mod platforms;
+mod pulling;
+mod registry;
+mod sandbox;
+mod secured;
+mod web;
