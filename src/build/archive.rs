@@ -23,23 +23,17 @@ const BUFFER: usize = 256 << 10;
 /// How a file is packed, if it is an archive that is to be unpacked.
 ///
 /// # Errors
-/// When it cannot be read, or is an archive in a packing that is not understood.
+/// When it cannot be read.
 pub(crate) fn recognise(file: &File, path: &Path) -> Result<Option<Packing>, BuildError> {
     let unreadable = |source| BuildError::Source { doing: "read", path: path.to_owned(), source };
     let (packing, input) = decompress::detect(rewound(file).map_err(unreadable)?).map_err(unreadable)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    match packing {
-        Packing::Foreign(compression) => match [".tar.", ".txz", ".tbz"].iter().any(|hint| name.contains(hint)) {
-            true => Err(BuildError::ArchiveCompression { path: path.to_owned(), compression }),
-            false => Ok(None),
-        },
-        Packing::Known(_) => {
-            let mut head = Vec::new();
-            let opened = decompress::open(packing, input).map_err(unreadable)?;
-            // A file that only looks compressed is no archive.
-            let is_read = opened.take(512).read_to_end(&mut head).is_ok();
-            Ok((is_read && is_tar_header(&head)).then_some(packing))
-        }
+    let mut head = Vec::new();
+    let opened = decompress::open(packing, input).map_err(unreadable)?;
+    match opened.take(512).read_to_end(&mut head) {
+        Ok(_) => Ok(is_tar_header(&head).then_some(packing)),
+        Err(source) if source.kind() == io::ErrorKind::OutOfMemory => Err(unreadable(source)),
+        // A file that only looks compressed is no archive.
+        Err(_) => Ok(None),
     }
 }
 
@@ -82,7 +76,7 @@ pub(crate) fn read(file: File, packing: Packing, path: &Path, spool: &mut Spooli
                 item
             }
             EntryKind::File { size } => {
-                let is_plain = packing == Packing::Known(Compression::None) && !tar.is_sparse();
+                let is_plain = packing == Packing::Layer(Compression::None) && !tar.is_sparse();
                 let (content, offset) = match is_plain {
                     true => (Arc::clone(&archive), tar.content_offset()),
                     false => spool.take(&mut tar, *size).map_err(unreadable)?,

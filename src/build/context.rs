@@ -7,7 +7,7 @@ use std::sync::Arc;
 use content::Scratch;
 use content::tar::TarReader;
 
-use super::decompress::{self, Packing};
+use super::decompress;
 use super::error::BuildError;
 use super::event::BuildEvent;
 use super::request::{BuildRequest, ContextPlace};
@@ -47,17 +47,16 @@ impl Context {
     /// # Errors
     /// When it is none or cannot be opened.
     pub(crate) fn directory(path: &Path) -> Result<Self, BuildError> {
-        let base = Base::open(path).map_err(|source| BuildError::Context { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), base: Arc::new(base), _scratch: None })
+        // Messages name this path: components leave out what `.` adds to it when one is joined to another.
+        let path: PathBuf = path.components().collect();
+        let base = Base::open(&path).map_err(|source| BuildError::Context { path: path.clone(), source })?;
+        Ok(Self { path, base: Arc::new(base), _scratch: None })
     }
 
     fn tar(input: impl Read, name: &Path, world: &World<'_>) -> Result<Self, BuildError> {
         let scratch = world.store.scratch("context")?;
         let problem = |source| BuildError::Context { path: name.to_owned(), source };
         let (packing, input) = decompress::detect(input).map_err(problem)?;
-        if let Packing::Foreign(compression) = packing {
-            return Err(BuildError::ArchiveCompression { path: name.to_owned(), compression });
-        }
         let input = decompress::open(packing, input).map_err(problem)?;
         let mut tar = TarReader::new(BufReader::with_capacity(1 << 18, input));
         let options = UnpackOptions { ownership: Ownership::Caller, ..UnpackOptions::default() };
@@ -91,5 +90,17 @@ impl<R: Read> Read for Content<'_, R> {
             self.failure = Some(error);
             kind.into()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_is_named_without_needless_dots() {
+        for (path, want) in [("./.", "."), ("././src", "./src"), ("/./usr/", "/usr")] {
+            assert_eq!(Context::directory(Path::new(path)).unwrap().path, Path::new(want), "{path}");
+        }
     }
 }

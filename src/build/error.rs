@@ -230,14 +230,6 @@ pub enum BuildError {
         /// What to do instead.
         instead: Option<&'static str>,
     },
-    /// An archive in a compression that this builder does not read.
-    #[error("`{}` is compressed with {compression}, which is not supported", path.display())]
-    ArchiveCompression {
-        /// The archive.
-        path: PathBuf,
-        /// How it is compressed.
-        compression: &'static str,
-    },
     /// An archive that cannot be read.
     #[error("cannot unpack `{}`", path.display())]
     Archive {
@@ -322,7 +314,6 @@ impl BuildError {
             Self::SourceChanged { .. } => Some("repeat the build when nothing writes to the file".to_owned()),
             Self::DestinationNotDirectory { destination, .. } => Some(format!("write `{destination}/`")),
             Self::Unsupported { instead, .. } => instead.map(str::to_owned),
-            Self::ArchiveCompression { .. } => Some("compress it with gzip or zstd".to_owned()),
             Self::NoSecret { id } => Some(format!("give it with `--secret id={id},src=FILE`")),
             Self::Cache { source, .. } | Self::Output { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("free some space (`sealos prune`) and repeat the command".to_owned())

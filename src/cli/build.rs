@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 use oci::{Compression, Platform};
 
-use super::build_request::{self, build_context, output, secret};
+use super::build_request::{self, build_context, named, output, secret};
 use super::build_world::{build, prepare};
 use super::error::CommandError;
 use super::go_bool;
@@ -14,7 +14,7 @@ use crate::build::{Output, SecretPlace};
 
 /// Build an image from a Kubefile
 ///
-/// The recipe is the first of Sealfile, Kubefile, Dockerfile and Containerfile in the context, or what `--file`
+/// The recipe is the first of Kubefile, Sealfile, Dockerfile and Containerfile in the context, or what `--file`
 /// names. The id of the image is printed.
 #[derive(Debug, Args)]
 #[command(visible_aliases = ["bud"], alias = "build-using-dockerfile", after_help = "\
@@ -40,7 +40,7 @@ pub(crate) struct Build {
     #[arg(long, value_name = "NAME")]
     pub(crate) manifest: Option<String>,
     /// A value for an ARG; without =VALUE the environment's
-    #[arg(long, value_name = "NAME[=VALUE]")]
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = named)]
     pub(crate) build_arg: Vec<String>,
     /// Files with a NAME=VALUE a line
     #[arg(long, value_name = "FILE")]
@@ -68,7 +68,7 @@ pub(crate) struct Build {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) annotation: Vec<String>,
     /// An environment variable for the image; without =VALUE the environment's
-    #[arg(long, value_name = "NAME[=VALUE]")]
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = named)]
     pub(crate) env: Vec<String>,
     /// Take a variable out of the image's environment
     #[arg(long, value_name = "NAME")]
@@ -94,7 +94,7 @@ pub(crate) struct Build {
     #[arg(long, value_name = "LEVEL", allow_hyphen_values = true)]
     pub(crate) compression_level: Option<i32>,
     /// Also write the files of the image: type=local,dest=DIR, type=tar,dest=FILE or - for stdout; or the image itself:
-    /// type=oci,dest=FILE
+    /// type=oci-archive,dest=FILE
     #[arg(short, long, value_name = "WHERE", value_parser = output)]
     pub(crate) output: Vec<Output>,
     /// Write the id of the image to a file

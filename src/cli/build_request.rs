@@ -66,6 +66,14 @@ pub(crate) fn request(args: &Build) -> Result<BuildRequest, CommandError> {
     Ok(request)
 }
 
+/// A text that begins with a name: what a variable without one would be, nobody can say.
+pub(crate) fn named(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.starts_with('=') {
+        true => Err("the name is missing".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// `NAME=VALUE`, or `NAME` for the environment's value.
 fn with_value(text: &str) -> (String, Option<String>) {
     match text.split_once('=') {
@@ -106,7 +114,7 @@ pub(crate) fn secret(text: &str) -> Result<(String, SecretPlace), String> {
     Ok((id, place))
 }
 
-/// `type=local,dest=DIR`, `type=tar,dest=FILE`, `type=oci,dest=FILE`, a directory, or `-`.
+/// `type=local,dest=DIR`, `type=tar,dest=FILE`, `type=oci-archive,dest=FILE` (`oci` is BuildKit's word for it), a directory, or `-`.
 pub(crate) fn output(text: &str) -> Result<Output, String> {
     if text == "-" {
         return Ok(Output::TarStream);
@@ -127,8 +135,8 @@ pub(crate) fn output(text: &str) -> Result<Output, String> {
         ("tar", "-") => Ok(Output::TarStream),
         ("tar", path) => Ok(Output::Tar(PathBuf::from(path))),
         ("local", path) => Ok(Output::Directory(PathBuf::from(path))),
-        ("oci", path) => Ok(Output::OciArchive(PathBuf::from(path))),
-        _ => Err("expected type=local, type=tar or type=oci".to_owned()),
+        ("oci-archive" | "oci", path) => Ok(Output::OciArchive(PathBuf::from(path))),
+        _ => Err("expected type=local, type=tar or type=oci-archive".to_owned()),
     }
 }
 
@@ -145,8 +153,9 @@ mod tests {
             ("type=tar,dest=a.tar", Ok(Output::Tar("a.tar".into()))),
             ("dest=-,type=tar", Ok(Output::TarStream)),
             ("type=oci,dest=a.tar", Ok(Output::OciArchive("a.tar".into()))),
+            ("type=oci-archive,dest=a.tar", Ok(Output::OciArchive("a.tar".into()))),
             ("type=tar", Err("dest=PATH is missing".to_owned())),
-            ("type=zip,dest=a", Err("expected type=local, type=tar or type=oci".to_owned())),
+            ("type=zip,dest=a", Err("expected type=local, type=tar or type=oci-archive".to_owned())),
         ] {
             assert_eq!(output(text), want, "{text}");
         }

@@ -193,7 +193,7 @@ mod tests {
             (remote, "error: registry hub.example: permission denied\nhelp: log in\n"),
             (
                 CommandError::Several(vec![CommandError::StdinIsTerminal, missing(&[])]),
-                "error: there is no archive: stdin is a terminal\nhelp: name a file with `-i FILE`, or pipe one in\nerror: the store has no image `a`\nhelp: `sealos images` lists what is there; `sealos pull` or `sealos load` adds to it\n",
+                "error: there is no archive: stdin is a terminal\nhelp: name a file with `-i FILE`, or pipe one in\nerror: the store has no image `a`\nhelp: `sealos images` lists what is there; `sealos build` and `sealos load` add to it\n",
             ),
         ] {
             assert_eq!(error.to_text(), want, "{error:?}");

@@ -25,7 +25,8 @@ pub(crate) fn engine() -> Engine {
     Engine::new(Mode::Strict)
 }
 
-/// Shows what happens: what commands write to stdout is the result, all else goes to the reporter.
+/// Shows what happens: what commands write to stdout is the result, all else goes to the reporter. In front of every line
+/// stands the image it comes from.
 pub(crate) struct Showing<'a> {
     reporter: &'a dyn Reporter,
     out: RefCell<&'a mut dyn Write>,
@@ -63,13 +64,16 @@ impl Observer for Showing<'_> {
                 self.step(step, StepState::Finished { milliseconds });
             }
             RunEvent::Failed { step, .. } => self.step(step, StepState::Failed),
-            RunEvent::Output { stream: Stream::Stdout, line, .. } => {
+            RunEvent::Output { step, stream: Stream::Stdout, line } => {
+                let line = line.strip_suffix(b"\n").unwrap_or(line);
+                let whole = [step.image.as_bytes(), b": ", line, b"\n"].concat();
                 // A reader that went away does not end an installation.
                 let mut out = self.out.borrow_mut();
-                out.write_all(line).and_then(|()| out.flush()).unwrap_or_default();
+                out.write_all(&whole).and_then(|()| out.flush()).unwrap_or_default();
             }
-            RunEvent::Output { stream: Stream::Stderr, line, .. } => {
-                let line = String::from_utf8_lossy(line).trim_end_matches('\n').to_owned();
+            RunEvent::Output { step, stream: Stream::Stderr, line } => {
+                let line = String::from_utf8_lossy(line);
+                let line = format!("{}: {}", step.image, line.trim_end_matches('\n'));
                 self.reporter.event(&Event::Output { host: None, stream: OutputStream::Stderr, line });
             }
         }

@@ -47,7 +47,7 @@ pub(crate) struct Images {
     /// Only images that fit
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
-    /// A Go template for each row; a table with the prefix `table `
+    /// A Go template for each row; a table with the prefix `table `; `json` for `--json`
     #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["quiet", "json"])]
     format: Option<String>,
     /// Show the names that an image is known to have had
@@ -72,7 +72,8 @@ impl Images {
         let now = Moment::from(SystemTime::now());
         let images = self.select(world, now)?;
         let ids = if self.no_trunc { Ids::Whole } else { Ids::Short };
-        if self.json {
+        // As docker and podman have it; a template that says `json` and nothing else helps nobody.
+        if self.json || self.format.as_deref() == Some("json") {
             return show::json(world, &images.iter().map(|image| image.json(now)).collect::<Vec<_>>());
         }
         if self.quiet {

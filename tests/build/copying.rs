@@ -144,7 +144,9 @@ fn tar(lab: &Lab, name: &str, flags: &[&str]) {
 #[test]
 fn local_archives_are_unpacked_by_add_only() {
     let lab = Lab::new();
-    for (name, flags) in [("a.tar", &[][..]), ("a.tgz", &["-z"]), ("a.tar.zst", &["--zstd"])] {
+    for (name, flags) in
+        [("a.tar", &[][..]), ("a.tgz", &["-z"]), ("a.tar.zst", &["--zstd"]), ("a.tbz2", &["-j"]), ("a.tar.xz", &["-J"])]
+    {
         tar(&lab, name, flags);
         let built = lab.build(&format!("FROM scratch\nADD {name} /to\n")).unwrap();
         assert_eq!(built.plain(), ["to/in/deep/f=content", "to/in/g== to/in/deep/f"], "{name}");
@@ -155,8 +157,10 @@ fn local_archives_are_unpacked_by_add_only() {
         assert!(built.files().contains_key(&format!("to/{name}")), "{name}");
     }
     lab.file("bad.tar.xz", b"\xfd7zXZ\0 and so on").file("no.gz", b"\x1f\x8bnot gzip at all");
-    assert!(lab.failure("FROM scratch\nADD bad.tar.xz /\n").contains("compressed with xz"));
-    assert_eq!(lab.build("FROM scratch\nADD no.gz /\n").unwrap().plain().len(), 1);
+    for name in ["bad.tar.xz", "no.gz"] {
+        let built = lab.build(&format!("FROM scratch\nADD {name} /\n")).unwrap();
+        assert!(built.files().contains_key(name), "{name} only looks compressed, and is copied");
+    }
 }
 
 #[test]

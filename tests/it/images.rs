@@ -31,7 +31,9 @@ fn an_empty_store_lists_no_image() {
     assert_eq!(sandbox.sealos(&["images"]), Said::only("REPOSITORY   TAG   IMAGE ID   CREATED   SIZE\n"));
     assert_eq!(sandbox.sealos(&["images", "-q"]), Said::only(""));
     assert_eq!(sandbox.sealos(&["images", "-n"]), Said::only(""));
-    assert_eq!(sandbox.sealos(&["images", "--json"]), Said::only("[]\n"));
+    for json in ["--json", "--format=json"] {
+        assert_eq!(sandbox.sealos(&["images", json]), Said::only("[]\n"), "{json}");
+    }
 }
 
 #[test]

@@ -42,23 +42,24 @@ fn create_prints_the_directory_of_the_files() {
 fn run_prints_what_the_commands_say_and_runs_nothing_twice() {
     let sandbox = filled();
     let run = ["run", "--progress", "quiet", "-e", "domain=x", "app:v1"];
-    assert_eq!(sealos(&sandbox, &run), Said::only("<hello> & you\none\n"));
+    assert_eq!(sealos(&sandbox, &run), Said::only("app:v1: <hello> & you\napp:v1: one\n"));
     assert_eq!(sealos(&sandbox, &run), Said::only(""));
     let again = [&run[..], &["--force"]].concat();
-    assert_eq!(sealos(&sandbox, &again), Said::only("<hello> & you\none\n"));
+    assert_eq!(sealos(&sandbox, &again), Said::only("app:v1: <hello> & you\napp:v1: one\n"));
     assert_eq!(sandbox.sealos(&["prune", "--all"]), Said::only("Freed 0 B\n"), "what is installed is kept");
 }
 
 #[test]
 fn run_shows_its_steps_and_fails_with_the_status_of_the_command() {
     let sandbox = filled();
-    let said = sealos(&sandbox, &["run", "-e", "domain=x", "--cmd", "echo out; echo err >&2; exit 7", "app:v1"]);
-    assert_eq!((said.code, said.stdout.as_str()), (Some(7), "out\n"), "{}", said.stderr);
+    let said =
+        sealos(&sandbox, &["run", "-e", "domain=x", "--cmd", "echo out; echo err >&2; printf end; exit 7", "app:v1"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(7), "app:v1: out\napp:v1: end\n"), "{}", said.stderr);
     for part in [
         "run app:v1 in DIR/data/default/",
         "[1/4] ",
         "[3/4] failed",
-        "    err\n",
+        "    app:v1: err\n",
         "error: command 1 of 1 of `app:v1` failed",
     ] {
         assert!(said.stderr.contains(part), "`{part}` is not in:\n{}", said.stderr);

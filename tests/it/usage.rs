@@ -30,6 +30,8 @@ fn a_wrong_command_line_exits_with_2_and_says_what_is_wrong() {
         (&["completion", "tcsh"], "invalid value 'tcsh'"),
         (&["build", "a", "b"], "unexpected argument 'b'"),
         (&["build", "--platform", "linux"], "`linux` is not a platform"),
+        (&["build", "--build-arg", "=x"], "the name is missing"),
+        (&["build", "--env", ""], "the name is missing"),
         (&["build", "--compression", "xz"], "expected zstd, gzip or none"),
         (&["run"], "<IMAGE|ARCHIVE|DIR>..."),
         (&["run", "-e", "novalue", "a"], "expected NAME=VALUE"),

@@ -248,14 +248,14 @@ impl ContentError {
         match self {
             Self::UnknownImage { similar, .. } => Some(match similar.first() {
                 Some(name) => format!("did you mean `{name}`? `sealos images` lists what is there"),
-                None => "`sealos images` lists what is there; `sealos pull` or `sealos load` adds to it".to_owned(),
+                None => "`sealos images` lists what is there; `sealos build` and `sealos load` add to it".to_owned(),
             }),
             Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => {
                 Some("the copy is damaged; get it again from where it came".to_owned())
             }
             Self::MissingBlob { .. } => Some("the image is incomplete there; pull, load or build it again".to_owned()),
             Self::NoPlatform { .. } => Some("choose one of these with `--platform`".to_owned()),
-            Self::AmbiguousImage { .. } => Some("write more of the id".to_owned()),
+            Self::AmbiguousImage { .. } => Some("name it by its tag, or by one of these digests".to_owned()),
             Self::LayerTooLarge { .. } => {
                 Some("the layer may be malicious; if its origin is trusted, raise the limit".to_owned())
             }
