@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use content::Scratch;
 use content::tar::TarReader;
+use registry_client::redacted;
 
 use super::decompress;
 use super::error::BuildError;
@@ -36,8 +37,8 @@ impl Context {
             ContextPlace::Stdin => world.with_stdin(|stdin| Self::tar(stdin, Path::new("standard input"), world)),
             ContextPlace::Url(url) => {
                 let fetched = world.fetch.fetch(url);
-                let fetched = fetched.map_err(|source| BuildError::Fetch { url: url.clone(), source })?;
-                Self::tar(fetched.body, Path::new(url), world)
+                let fetched = fetched.map_err(|source| BuildError::Fetch { url: redacted(url), source })?;
+                Self::tar(fetched.body, Path::new(&redacted(url)), world)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Where the text of the Kubefile and the patterns of the ignore file come from.
 
+use registry_client::redacted;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -39,9 +40,10 @@ pub fn find(request: &BuildRequest, context: &Path, world: &World<'_>) -> Result
         }),
         KubefilePlace::Url(url) => {
             let fetched = world.fetch.fetch(url);
-            let fetched = fetched.map_err(|source| BuildError::Fetch { url: url.clone(), source })?;
-            let text = text(fetched.body, url, |source| BuildError::FetchBody { url: url.clone(), source })?;
-            Ok(KubefileText { name: url.clone(), text, path: None })
+            let fetched = fetched.map_err(|source| BuildError::Fetch { url: redacted(url), source })?;
+            let text =
+                text(fetched.body, &redacted(url), |source| BuildError::FetchBody { url: redacted(url), source })?;
+            Ok(KubefileText { name: redacted(url), text, path: None })
         }
         KubefilePlace::Path(path) => {
             let places = [request.working_directory.join(path), context.join(path)];

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use content::Scratch;
 use content::tar::EntryKind;
 use oci::{Algorithm, Digest, Hasher};
+use registry_client::redacted;
 
 use super::archive::{self, Spooling};
 use super::copy::{CONTEXT_MODE, Copier, CopyOrder, Unpack};
@@ -73,10 +74,10 @@ impl Copier<'_, '_> {
 
     fn fetch(&self, url: &str, algorithm: Algorithm, spool: &mut Lazy<'_, '_>) -> Result<(Digest, Kept), BuildError> {
         let fetched = self.world.fetch.fetch(url);
-        let fetched = fetched.map_err(|source| BuildError::Fetch { url: url.to_owned(), source })?;
+        let fetched = fetched.map_err(|source| BuildError::Fetch { url: redacted(url), source })?;
         let mut hasher = Hasher::new(algorithm);
         let taken = spool.get()?.take_all(fetched.body, &mut |bytes| hasher.update(bytes));
-        let content = taken.map_err(|source| BuildError::FetchBody { url: url.to_owned(), source })?;
+        let content = taken.map_err(|source| BuildError::FetchBody { url: redacted(url), source })?;
         Ok((hasher.finish(), content))
     }
 
@@ -104,7 +105,7 @@ impl Copier<'_, '_> {
                     None => {
                         let (actual, content) = self.fetch(&url, digest.algorithm(), spool)?;
                         if actual != digest {
-                            return Err(BuildError::Checksum { url, expected: digest, actual });
+                            return Err(BuildError::Checksum { url: redacted(&url), expected: digest, actual });
                         }
                         content
                     }

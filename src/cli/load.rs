@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 use content::{Disk, Observer, archive};
-use registry_client::{Client, ClientOptions};
+use registry_client::{Client, ClientOptions, redacted};
 
 use super::error::CommandError;
 use super::world::{Silence, World};
@@ -59,7 +59,7 @@ fn load(from: Option<&str>, disk: &Disk, observer: &dyn Observer) -> Result<Vec<
         None => archive::load_stream("stdin", &mut io::stdin(), disk, observer)?,
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
             let mut body = Client::new(ClientOptions::default()).download(url)?.body;
-            archive::load_stream(url, &mut body, disk, observer)?
+            archive::load_stream(&redacted(url), &mut body, disk, observer)?
         }
         Some(path) => archive::load(Path::new(path), disk, observer)?,
     })

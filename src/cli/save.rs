@@ -105,9 +105,13 @@ impl Save {
             let text = "layers are written as they are; --uncompressed changes nothing";
             reporter.event(&Event::Warning(text.to_owned()));
         }
-        let scratch = disk.scratch("save")?;
-        let platform = self.platform.clone().unwrap_or_else(Platform::host);
-        let options = SaveOptions { platform, scratch: scratch.path().to_owned(), ..SaveOptions::default() };
+        // Only a docker-archive unpacks layers on the way; the others need no place in a store that may be read-only.
+        let scratch = matches!(self.format, Form::DockerArchive).then(|| disk.scratch("save")).transpose()?;
+        let mut options =
+            SaveOptions { platform: self.platform.clone().unwrap_or_else(Platform::host), ..SaveOptions::default() };
+        if let Some(scratch) = &scratch {
+            options.scratch = scratch.path().to_owned();
+        }
         let work = Work { disk: &disk, images: &images, options: &options, watch: Watch(&*reporter) };
         let result = match &self.output {
             Some(path) if directory => {

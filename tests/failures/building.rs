@@ -130,3 +130,26 @@ fn a_wrong_command_line_is_two() {
         assert_eq!(sandbox.sealos(args).code, Some(2), "{args:?}");
     }
 }
+
+#[test]
+fn a_store_that_one_may_only_read_can_be_read() {
+    let sandbox = Sandbox::new();
+    let context = sandbox.context("app", "FROM scratch\nCOPY data /\n", &[("data", b"x")]);
+    sandbox.sealos(&["build", "-q", "-t", "app:v1", &context]).fine();
+    fs::set_permissions(sandbox.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = sandbox.path("sealos");
+    fs::copy(env!("CARGO_BIN_EXE_sealos"), &binary).unwrap();
+    for args in [&["images"][..], &["inspect", "app:v1"], &["history", "app:v1"], &["save", "app:v1"]] {
+        let output = Command::new("runuser")
+            .args(["-u", "nobody", "--"])
+            .arg(&binary)
+            .arg("--root")
+            .arg(sandbox.path("store"))
+            .args(args)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
+        assert!(!output.stdout.is_empty(), "{args:?}");
+    }
+}

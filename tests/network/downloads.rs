@@ -91,3 +91,13 @@ fn a_file_that_is_not_there_or_ends_early_is_named_and_nothing_is_kept() {
         }
     }
 }
+
+#[test]
+fn what_stands_in_a_url_beside_the_path_is_not_told() {
+    let (sandbox, web) = (Sandbox::new(), Web::new());
+    let url = format!("{}?token=hunter2", web.url("none.tar")).replace("http://", "http://me:hunter2@");
+    for args in [&["build", &url][..], &["load", "-i", &url], &["build", "-f", &url, "."]] {
+        let said = sandbox.sealos(args).refused(&["none.tar"]);
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}

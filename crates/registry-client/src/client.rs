@@ -398,8 +398,8 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, RegistryError> {
     }
 }
 
-/// The URL without user, password and query, which may hold secrets.
-pub(crate) fn redacted(text: &str) -> String {
+/// A URL for messages: without user, password and query, which may hold secrets.
+pub fn redacted(text: &str) -> String {
     match Url::parse(text) {
         Ok(url) => format!("{}://{}{}", url.scheme(), authority(&url), url.path()),
         Err(_) => text.split(['?', '@']).next().unwrap_or_default().to_owned(),

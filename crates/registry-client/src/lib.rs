@@ -18,7 +18,7 @@ mod download;
 mod error;
 mod repository;
 
-pub use client::{Client, ClientOptions, Tls};
+pub use client::{Client, ClientOptions, Tls, redacted};
 pub use credentials::{Credentials, Secret};
 pub use download::Download;
 pub use error::{RegistryError, ServerMessage};

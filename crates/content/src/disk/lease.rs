@@ -40,7 +40,12 @@ impl Lease {
             return Ok(());
         }
         if state.file.is_none() {
-            state.file = Some(create(&self.directory)?);
+            match create(&self.directory) {
+                Ok(file) => state.file = Some(file),
+                // Who may not write here may still read; such a reader finds out if a blob is collected under it.
+                Err(error) if is_read_only(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
         // Only what can have successors is worth its name.
         let kind = media_type.filter(|kind| kind.is_manifest()).map_or("-", MediaType::as_str);
@@ -82,6 +87,10 @@ impl Drop for Lease {
             drop(fs::remove_file(path));
         }
     }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 fn create(directory: &Path) -> io::Result<(File, PathBuf)> {
