@@ -20,7 +20,7 @@ fn all_but_run_instructions_work_without_any_user_namespace() {
         assert!(sealos(&["load", "-i", &archive]).contains("app:v1"), "{user:?}");
         assert!(sealos(&["inspect", "app:v1"]).contains("hello.sh"), "{user:?}");
         let ran = lab.command(user, &store, "none", &["run", "app:v1"]);
-        let ran = with_path(ran).output().unwrap();
+        let ran = with_path(&ran).output().unwrap();
         let text = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
         assert!(ran.status.success() && text.contains("hello from an ordinary user"), "{user:?}: {text}");
         std::fs::remove_dir_all(lab.path("home/data")).unwrap();
@@ -28,7 +28,7 @@ fn all_but_run_instructions_work_without_any_user_namespace() {
 }
 
 /// The commands of an image run on this machine, with its programs.
-fn with_path(command: std::process::Command) -> std::process::Command {
+fn with_path(command: &std::process::Command) -> std::process::Command {
     let mut changed = std::process::Command::new(command.get_program());
     let args = command.get_args().map(|arg| match arg.to_string_lossy().starts_with("PATH=") {
         true => "PATH=/usr/bin:/bin".into(),
