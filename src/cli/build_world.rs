@@ -15,7 +15,7 @@ use crate::build::{
 };
 use crate::kubefile;
 use crate::report::{self, Event, Reporter, Step, StepState, Watch};
-use crate::sandbox;
+use crate::sandbox::{self, SandboxError};
 
 /// How registries are spoken to, from the arguments. Credentials are for `registry`.
 pub(crate) fn client(args: &Registry, registry: &str) -> Client {
@@ -35,14 +35,16 @@ pub(crate) fn client(args: &Registry, registry: &str) -> Client {
     })
 }
 
-/// Enters a user namespace where a recipe in a directory runs commands and the caller is not root. The program is
-/// executed again on the way, so this comes before anything else, and before there are threads.
+/// Enters a user namespace where the caller is not root and the recipe runs commands, or cannot be read beforehand.
+/// The program is executed again on the way, so this comes before anything else, and before there are threads.
 pub(crate) fn prepare(world: &World<'_>, request: &BuildRequest) -> Result<(), CommandError> {
-    let ContextPlace::Directory(context) = &request.context else { return Ok(()) };
-    let readable = matches!(request.kubefile, KubefilePlace::Discovered | KubefilePlace::Path(_));
-    if rustix::process::geteuid().is_root() || !readable {
+    if rustix::process::geteuid().is_root() {
         return Ok(());
     }
+    let context = match (&request.context, &request.kubefile) {
+        (ContextPlace::Directory(context), KubefilePlace::Discovered | KubefilePlace::Path(_)) => context,
+        _ => return enter_if_possible(),
+    };
     let disk = world.disk()?;
     let text = build::find_kubefile(request, context, &build::World::offline(&disk, &build::Unobserved))?;
     let kubefile = kubefile::parse(&text.text, &text.name).map_err(BuildError::from)?;
@@ -50,6 +52,15 @@ pub(crate) fn prepare(world: &World<'_>, request: &BuildRequest) -> Result<(), C
         sandbox::enter_user_namespace()?;
     }
     Ok(())
+}
+
+/// For recipes on stdin, in archives and on the network: they may have no RUN, and need no namespace then. If they have
+/// one, the build refuses it for the same reason before it does anything.
+fn enter_if_possible() -> Result<(), CommandError> {
+    match sandbox::enter_user_namespace() {
+        Err(SandboxError::NoUserNamespace { .. }) => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// Builds, and tells the reporter about it.

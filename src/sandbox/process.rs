@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 use std::ptr;
 
 use super::script::{Exec, Op, Reach, Script};
-use super::{SandboxError, capabilities, loopback};
+use super::{SandboxError, capabilities, loopback, userns};
 
 /// What the first process has to say: kind, detail, value.
 pub(super) type Report = [i32; 3];
@@ -71,7 +71,14 @@ pub(super) fn probe() -> Result<(), SandboxError> {
     match pid {
         // SAFETY: ends the process without running any handler.
         0 => unsafe { libc::_exit(0) },
-        pid if pid < 0 => Err(SandboxError::NoNamespaces { source: io::Error::last_os_error() }),
+        pid if pid < 0 => {
+            let source = io::Error::last_os_error();
+            // Others than root have no such namespaces because they have no user namespace.
+            Err(match rustix::process::geteuid().is_root() {
+                true => SandboxError::NoNamespaces { source },
+                false => userns::forbidden(source),
+            })
+        }
         pid => {
             // SAFETY: the pid is that of our child; no status is asked for.
             unsafe { libc::waitpid(pid as libc::pid_t, ptr::null_mut(), libc::__WALL) };

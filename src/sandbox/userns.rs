@@ -78,7 +78,8 @@ fn unshare() -> Result<(), SandboxError> {
     }
 }
 
-fn forbidden(source: io::Error) -> SandboxError {
+/// The error of a system that gives no user namespace, with the setting that forbids it.
+pub(super) fn forbidden(source: io::Error) -> SandboxError {
     let forbids = |(file, value, _): &&(&str, &str, &str)| fs::read_to_string(file).is_ok_and(|it| it.trim() == *value);
     let setting = SETTINGS.iter().find(forbids).map(|(_, _, allows)| *allows);
     SandboxError::NoUserNamespace { setting, source }

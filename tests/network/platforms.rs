@@ -22,7 +22,7 @@ fn the_right_child_of_an_index_is_pulled_and_a_wrong_one_is_refused() {
         sandbox.build(&["--platform", &platform, &context]);
         assert_eq!(text(&out, "arch"), format!("this is {arch}"));
     }
-    assert_eq!(sandbox.sealos(&["run", "--platform", "linux/amd64", &name]).fine(), "this is amd64");
+    assert_eq!(sandbox.sealos(&["run", "--platform", "linux/amd64", &name]).fine(), format!("{name}: this is amd64\n"));
     sandbox.sealos(&["build", "-q", "-t", "all:v1", "--platform", "linux/amd64,linux/arm64", &context]).fine();
 }
 

@@ -59,10 +59,10 @@ fn run_pulls_what_is_missing() {
     let kubefile = "FROM scratch\nCOPY base /\nCMD [\"cat base\"]\n";
     registry.publish("app:v1", kubefile, &[("base", b"it runs\n")], &[]);
     let name = registry.name("app:v1");
-    assert_eq!(sandbox.sealos(&["run", &name]).fine(), "it runs\n");
+    assert_eq!(sandbox.sealos(&["run", &name]).fine(), format!("{name}: it runs\n"));
     assert!(sandbox.sealos(&["images"]).fine().contains("/app"), "it has its name in the store");
     drop(registry);
-    assert_eq!(sandbox.sealos(&["run", "--force", &name]).fine(), "it runs\n");
+    assert_eq!(sandbox.sealos(&["run", "--force", &name]).fine(), format!("{name}: it runs\n"));
 }
 
 #[test]

@@ -52,6 +52,6 @@ fn only_who_knows_the_password_and_the_authority_gets_an_image() {
         sandbox.build(&[&[context.as_str()], flags].concat());
         assert_eq!(text(&sandbox.at("out"), "base"), "secret", "{flags:?}");
         let fresh = Sandbox::new();
-        assert_eq!(fresh.sealos(&[&["run", &name], flags].concat()).fine(), "secret", "{flags:?}");
+        assert_eq!(fresh.sealos(&[&["run", &name], flags].concat()).fine(), format!("{name}: secret\n"), "{flags:?}");
     }
 }

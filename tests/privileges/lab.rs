@@ -1,0 +1,240 @@
+//! A directory with a context, stores and the binary, and the binary run in it as this user or that.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The user and group `nobody`.
+const NOBODY: u32 = 65534;
+/// What the base image has of busybox.
+const APPLETS: [&str; 16] =
+    ["sh", "cat", "mkdir", "rm", "test", "env", "id", "echo", "ln", "chmod", "sleep", "ls", "grep", "pwd", "wc", "ip"];
+/// How a Kubefile of these tests begins.
+pub(crate) const BASE: &str = "FROM scratch\nCOPY bin /bin\nCOPY etc /etc\n";
+
+/// Who runs sealos.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum User {
+    /// Root.
+    Root,
+    /// One without any privilege, and without ranges of further ids.
+    Nobody,
+    /// The same where the system gives no user namespaces.
+    Forbidden,
+}
+
+/// A way to isolate RUN, and the runtimes that are in PATH.
+pub(crate) type Way = (&'static [&'static str], &'static str);
+
+/// All ways: arguments, runtimes.
+pub(crate) const WAYS: [Way; 3] =
+    [(&["--isolation", "chroot"], "none"), (&["--isolation=oci"], "crun"), (&["--isolation=oci"], "runc")];
+
+/// One test's directory.
+pub(crate) struct Lab {
+    dir: tempfile::TempDir,
+}
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Said {
+    /// Fails unless the command succeeded; its stdout without the last line feed.
+    #[track_caller]
+    pub(crate) fn fine(self, what: &str) -> String {
+        assert_eq!(self.code, Some(0), "{what}: {}\n{}", self.stdout, self.stderr);
+        self.stdout.trim_end().to_owned()
+    }
+
+    /// Fails unless the command failed with exit code 1 and a message that holds all of `parts`.
+    #[track_caller]
+    pub(crate) fn refused(&self, parts: &[&str]) {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        for part in parts {
+            assert!(self.stderr.contains(part), "`{part}` is not in:\n{}", self.stderr);
+        }
+    }
+}
+
+impl Lab {
+    /// A fresh one with a context; none if this is not root, who alone can become all others.
+    pub(crate) fn new() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let lab = Self { dir: tempfile::tempdir().unwrap() };
+        fs::set_permissions(lab.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_sealos"), lab.path("sealos")).unwrap();
+        for runtime in ["crun", "runc"] {
+            let places =
+                ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"].map(|it| Path::new(it).join(runtime));
+            let place =
+                places.into_iter().find(|it| it.is_file()).expect("the runtimes are installed (tests/run does it)");
+            fs::create_dir_all(lab.path("path").join(runtime)).unwrap();
+            symlink(place, lab.path("path").join(runtime).join(runtime)).unwrap();
+        }
+        fs::create_dir_all(lab.path("path/none")).unwrap();
+        lab.file("bin/busybox", "");
+        fs::copy("/bin/busybox", lab.context().join("bin/busybox"))
+            .expect("busybox-static is installed (tests/run does it)");
+        for applet in APPLETS {
+            symlink("busybox", lab.context().join("bin").join(applet)).unwrap();
+        }
+        lab.file(
+            "etc/passwd",
+            "root:x:0:0:root:/root:/bin/sh\napp:x:0:0:app:/home/app:/bin/sh\nuser:x:1000:1001::/home/user:/bin/sh\n",
+        );
+        lab.file("etc/group", "root:x:0:\nuser:x:1001:\nextra:x:1002:user\n");
+        fs::create_dir(lab.path("home")).unwrap();
+        std::os::unix::fs::chown(lab.path("home"), Some(NOBODY), Some(NOBODY)).unwrap();
+        Some(lab)
+    }
+
+    /// A path in the directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The same as text.
+    pub(crate) fn at(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// The context's directory.
+    pub(crate) fn context(&self) -> PathBuf {
+        self.path("context")
+    }
+
+    /// Writes a file of the context.
+    pub(crate) fn file(&self, name: &str, content: &str) {
+        let path = self.context().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// The command line of sealos, with a store in the user's home and the named runtimes in PATH.
+    pub(crate) fn command(&self, user: User, store: &str, runtimes: &str, args: &[&str]) -> Command {
+        let drop = "exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"";
+        // A namespace with the same ids, but none of its own to give. Its shell has to be executed once more after the
+        // ids are mapped, since only that makes it root in there.
+        let forbid = format!("echo 0 > /proc/sys/user/max_user_namespaces || exit 99; {drop}");
+        let map = "exec 4<&0; unshare -U sh -c 'read go <&3 && exec 3<&- && exec sh -c \"$0\" sh \"$@\"' \"$0\" \"$@\" <&4 3<> \"$PIPE\" & \
+                   while [ \"$(readlink /proc/$!/ns/user)\" = \"$(readlink /proc/self/ns/user)\" ]; do sleep 0.02; done; \
+                   echo 0 0 65536 > /proc/$!/uid_map && echo 0 0 65536 > /proc/$!/gid_map && echo go > \"$PIPE\"; wait $!";
+        let mut command = Command::new("sh");
+        match user {
+            User::Root => command.args(["-c", "exec \"$@\"", "sh"]),
+            User::Nobody => command.args(["-c", drop, "sh"]),
+            User::Forbidden => command.args(["-c", map, &forbid]).env("PIPE", self.pipe()),
+        };
+        command
+            .arg("env")
+            .arg(format!("PATH={}", self.at(&format!("path/{runtimes}"))))
+            .arg(self.path("sealos"))
+            .arg("--root")
+            .arg(self.path("home").join(store))
+            .args(args)
+            .current_dir(self.path("home"))
+            .env("HOME", self.path("home"))
+            .env("SEALOS_DATA_ROOT", self.path("home").join("data"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn pipe(&self) -> PathBuf {
+        let pipe = self.path("pipe");
+        if !pipe.exists() {
+            assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        }
+        pipe
+    }
+
+    /// Runs sealos to its end.
+    pub(crate) fn sealos(&self, user: User, store: &str, runtimes: &str, args: &[&str]) -> Said {
+        said(self.command(user, store, runtimes, args), "")
+    }
+
+    /// The same with a text on stdin.
+    pub(crate) fn sealos_reading(&self, stdin: &str, user: User, store: &str, args: &[&str]) -> Said {
+        let mut command = self.command(user, store, "none", args);
+        command.stdin(Stdio::piped());
+        said(command, stdin)
+    }
+
+    /// Builds the context with a Kubefile; layers are not compressed, so that they can be looked into.
+    pub(crate) fn build(&self, user: User, store: &str, (way, runtimes): Way, kubefile: &str, more: &[&str]) -> Said {
+        self.file("Kubefile", kubefile);
+        let context = self.at("context");
+        let args = [&["build", "--compression", "none"], way, more, &[context.as_str()]].concat();
+        self.sealos(user, store, runtimes, &args)
+    }
+
+    /// The layers of an image: files of tar, lowest first.
+    pub(crate) fn layers(&self, store: &str, id: &str) -> Vec<PathBuf> {
+        let blobs = self.path("home").join(store).join("blobs/sha256");
+        let manifests = fs::read_dir(&blobs).unwrap().map(|entry| entry.unwrap().path()).filter_map(|path| {
+            let is_small = fs::metadata(&path).unwrap().len() < 100_000;
+            serde_json::from_slice::<serde_json::Value>(&fs::read(path).unwrap()).ok().filter(|_| is_small)
+        });
+        let manifest =
+            manifests.into_iter().find(|it| it["config"]["digest"] == id).expect("the image is in the store");
+        let digests = manifest["layers"].as_array().unwrap().iter().map(|it| it["digest"].as_str().unwrap().to_owned());
+        digests.map(|digest| blobs.join(digest.trim_start_matches("sha256:"))).collect()
+    }
+
+    /// The entries of an image's top layer: mode, owner, name and link of each.
+    pub(crate) fn top(&self, store: &str, id: &str) -> Vec<String> {
+        listing(self.layers(store, id).last().unwrap())
+    }
+
+    /// The content of a file in an image's top layer.
+    pub(crate) fn content(&self, store: &str, id: &str, file: &str) -> String {
+        let layers = self.layers(store, id);
+        let output = Command::new("tar").arg("-xOf").arg(layers.last().unwrap()).arg(file).output().unwrap();
+        assert!(output.status.success(), "{file}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Fails unless a store holds neither images nor blobs.
+    #[track_caller]
+    pub(crate) fn holds_nothing(&self, store: &str) {
+        let blobs = self.path("home").join(store).join("blobs/sha256");
+        let found: Vec<_> = fs::read_dir(blobs).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+        assert!(found.is_empty(), "{found:?}");
+        assert_eq!(self.sealos(User::Root, store, "none", &["images", "-q", "-a"]).fine("images"), "");
+    }
+}
+
+fn said(mut command: Command, stdin: &str) -> Said {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    if let Some(mut pipe) = child.stdin.take() {
+        pipe.write_all(stdin.as_bytes()).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Mode, owner, name and link of each entry of a tar file.
+pub(crate) fn listing(tar: &Path) -> Vec<String> {
+    let output = Command::new("tar").args(["--numeric-owner", "-tvf"]).arg(tar).output().unwrap();
+    assert!(output.status.success(), "{}: {output:?}", tar.display());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let entry = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        format!("{} {} {}", fields[0], fields[1], fields[5..].join(" "))
+    };
+    text.lines().map(entry).collect()
+}
+
+/// What a test that needs root says without.
+pub(crate) fn unproven() {
+    eprintln!("this is not root: nothing is tested");
+}
