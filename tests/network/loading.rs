@@ -20,7 +20,7 @@ fn an_archive_behind_a_url_is_loaded_whole_or_not_at_all() {
     let (sandbox, web, archive) = (Sandbox::new(), Web::new(), archive());
     let context = sandbox.context("old", "FROM scratch\nCOPY old /\n", &[("old", b"old")]);
     sandbox.sealos(&["build", "-q", "-t", "old:v1", &context]).fine();
-    let images = || sandbox.sealos(&["images", "--no-trunc"]).fine();
+    let images = || sandbox.sealos(&["images", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}", "--no-trunc"]).fine();
     let before = images();
 
     for framing in [Framing::Length, Framing::Chunks] {
