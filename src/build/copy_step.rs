@@ -124,6 +124,13 @@ impl<'w> Build<'_, 'w> {
         let index = self.kubefile.stage_before(name, stage).filter(|index| done.contains_key(index));
         match index.filter(|_| !self.request.build_contexts.contains_key(name)) {
             Some(index) => Ok(From::Stage(index)),
+            // A number is never an image, as Docker has it: it names a stage that is not done yet, or none.
+            None if !self.request.build_contexts.contains_key(name)
+                && name.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                let known = self.kubefile.stages[..stage].iter().filter_map(|stage| stage.name.clone()).collect();
+                Err(BuildError::UnknownStage { name: name.to_owned(), known })
+            }
             None => {
                 let image = self.image(name, self.platform)?;
                 Ok(From::Image(format!("the image `{name}`"), Files::new(self.world.store, image.layers)?))

@@ -16,6 +16,7 @@ fn mistakes_in_a_kubefile_are_shown_where_they_are() {
         ("FROM scratch\nRUN <<EOF\necho\n", &["Kubefile:2", "EOF"]),
         ("FROM scratch AS a\nFROM scratch AS a\n", &["Kubefile:2", "`a`"]),
         ("FROM scratch\nCOPY --from=nowhere /a /b\n", &["nowhere"]),
+        ("FROM scratch\nCOPY --from=0 /a /b\n", &["Kubefile:2", "stage", "`0`"]),
         ("FROM scratch\nCOPY missing /\n", &["Kubefile:2", "missing"]),
         ("FROM scratch\nCOPY ../outside /\n", &["outside"]),
         ("FROM no-such-image:v1\nCOPY . /\n", &["no-such-image:v1"]),
