@@ -2,6 +2,8 @@
 //! does the rest. Its configuration lies in memory: it has the secret variables' values.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -107,11 +109,19 @@ pub(super) fn script(runtime: &Path, job: &Job<'_>, layout: &Layout) -> Result<S
         argv.push(text(argument)?);
     }
     argv.push(path(&memory)?);
-    argv.push(text(format!("sealos-run-{}", std::process::id()))?);
+    argv.push(text(container_id())?);
     let search = std::env::var("PATH").unwrap_or_else(|_| PATH.to_owned());
     let env = vec![text(format!("PATH={search}"))?];
     let exec = Exec { candidates: vec![path(runtime)?], argv, env, cwd: text("/")?, identity: None };
     Ok(Script { ops: ops.list, slots: ops.slots, exec, program })
+}
+
+/// A name that no other container of this machine has: runc makes a control group of it. The process alone is not
+/// enough, since several threads may run something, and processes of other namespaces may have the same number.
+fn container_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    format!("sealos-run-{}-{}-{now}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn is_crun(runtime: &Path) -> bool {
