@@ -113,7 +113,7 @@ mod tests {
 
         let two = index(&store, vec![amd.clone(), absent.clone(), arm.clone()]);
         let found = present(&store, &two).unwrap();
-        assert_eq!(found.missing, [absent.clone()]);
+        assert_eq!(found.missing, std::slice::from_ref(&absent));
         let bytes = fetch_document(&store, &found.root).unwrap();
         let narrow = Raw::<Index>::parse(bytes).unwrap();
         assert_eq!(narrow.value().manifests, [amd, arm]);
