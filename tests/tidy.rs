@@ -7,17 +7,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms of `src/` and their levels. A room looks only at rooms of a lower level.
-const ROOMS: [(&str, u32); 16] = [
+const ROOMS: [(&str, u32); 18] = [
     ("kubefile", 1),
     ("clusterfile", 1),
     ("template", 1),
     ("cluster", 1),
     ("report", 1),
     ("bootstrap", 2),
-    ("discover", 2),
+    ("helm", 2),
+    ("discover", 3),
     ("plan", 2),
     ("transport", 3),
     ("rootfs", 3),
+    ("charts", 3),
     ("sandbox", 4),
     ("probe", 4),
     ("build", 5),
@@ -27,7 +29,7 @@ const ROOMS: [(&str, u32); 16] = [
 ];
 
 /// Rooms that use no file, socket, process, clock or random.
-const PURE: [&str; 7] = ["kubefile", "clusterfile", "template", "cluster", "bootstrap", "discover", "plan"];
+const PURE: [&str; 8] = ["kubefile", "clusterfile", "template", "cluster", "bootstrap", "helm", "discover", "plan"];
 
 /// What a pure room may not say.
 const IMPURE: [&str; 8] = [

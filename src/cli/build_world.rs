@@ -127,7 +127,7 @@ impl Network<'_> {
         let image = load_image(&repository, &root, platform).map_err(|error| failed(called(error, reference)))?;
         let available = image.config.value().platform();
         if !available.serves(platform) {
-            let (place, name) = (repository.place(), reference.familiar());
+            let (place, name) = (Source::place(&repository), reference.familiar());
             let (wanted, available) = (platform.to_string(), available.to_string());
             return Err(failed(ContentError::NoPlatform { place, name, wanted, available }));
         }

@@ -34,7 +34,7 @@ pub mod tar;
 mod traits;
 mod write_back;
 
-pub use copy::{Copied, CopyOptions, Sparse, copy};
+pub use copy::{Copied, CopyJob, CopyOptions, Sparse, copy, copy_all};
 pub use disk::{Disk, PruneMode, PruneScope, Pruned, Record, Scratch};
 pub use docker_dir::DockerDir;
 pub use error::{ContentError, DocumentKind};
@@ -44,4 +44,4 @@ pub use ingest::{Ingest, Sealed};
 pub use layout::Layout;
 pub use memory::Memory;
 pub use roots::name_of;
-pub use traits::{BlobReader, Named, Sink, Source, Store, Upload, fetch_document, store_bytes};
+pub use traits::{BlobReader, Named, Sink, Source, Storage, Store, Upload, fetch_document, store_bytes};
