@@ -35,7 +35,7 @@ const PLACES: [(&str, From); 3] = [
 ];
 
 /// Reads a list. A line that is none of the above is a mistake, of which the place is named.
-pub(crate) fn list(text: &str, file: &str, findings: &mut Findings) {
+pub fn list(text: &str, file: &str, findings: &mut Findings) {
     for (at, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = unquoted(without_comment(line)).trim();
         let line = line.strip_prefix("- ").map_or(line, str::trim_start);

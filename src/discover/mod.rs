@@ -11,9 +11,11 @@
 //!
 //! What it does not do: find and read the files, render charts and kustomizations, ask registries.
 
+mod command;
 mod found;
 mod glob;
 mod ignore;
+mod inputs;
 mod lists;
 mod manifest;
 mod path;
@@ -22,7 +24,12 @@ mod rules;
 mod text;
 mod yaml;
 
+pub use command::helm::HelmCall;
+pub use command::shell::Variables;
+pub use command::{Asked, CommandPlace, Wanted, command, script};
 pub use found::{ArchiveKind, Archived, Findings, Found, From, Mistake, Note};
 pub use ignore::Ignore;
+pub use inputs::{ChartOutput, chart, chart_output, embedded, generated, kustomization, manifests, rendered};
+pub use lists::list;
 pub use rules::{Rules, RulesError};
 pub use yaml::YamlError;

@@ -44,7 +44,7 @@ impl<'a> Rendered<'a> {
     /// The line of the source that a line of the output came from.
     fn line(&self, at: usize) -> Option<usize> {
         let text = *self.output.get(at.checked_sub(1)?)?;
-        let same = only(positions(&self.source, |line| line == text));
+        let same = only(&positions(&self.source, |line| line == text));
         same.or_else(|| {
             let key = key_of(text)?;
             let has_key = |line: &str| key_of(line) == Some(key);
@@ -53,7 +53,7 @@ impl<'a> Rendered<'a> {
             // With as many in the output as in the source, they belong to each other in order.
             match made.len() == written.len() {
                 true => written.get(nth).copied(),
-                false => only(written),
+                false => only(&written),
             }
         })
     }
@@ -63,8 +63,8 @@ fn positions(lines: &[&str], fits: impl Fn(&str) -> bool) -> Vec<usize> {
     lines.iter().enumerate().filter(|(_, line)| fits(line)).map(|(at, _)| at + 1).collect()
 }
 
-fn only(found: Vec<usize>) -> Option<usize> {
-    match found[..] {
+fn only(found: &[usize]) -> Option<usize> {
+    match *found {
         [line] => Some(line),
         _ => None,
     }
@@ -92,6 +92,11 @@ impl<'a> Place<'a> {
     /// A text whose lines are not those of the file.
     pub(crate) fn somewhere(file: &'a str) -> Self {
         Self { file, lines: Lines::Fixed(None), offset: 0, what: String::new() }
+    }
+
+    /// The same text, beginning in a later line of the file.
+    pub(crate) fn at_line(self, line: usize, what: &str) -> Self {
+        Self { offset: line.saturating_sub(1), what: what.to_owned(), ..self }
     }
 
     /// The text of a scalar inside this text.
