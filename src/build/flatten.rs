@@ -66,7 +66,7 @@ pub(crate) fn visit(
             let is_last = view.last[number].get(&entry.path) == Some(&at);
             at += 1;
             if is_last && let Some(found) = names.remove(&(number, entry.path.clone())) {
-                found.hand_out(entry, &mut tar, visitor)?;
+                found.hand_out(&entry, &mut tar, visitor)?;
             }
         }
         tar.into_inner().finish()?;
@@ -143,7 +143,7 @@ impl<'a> View<'a> {
 }
 
 impl Names {
-    fn hand_out(self, entry: Entry, content: &mut dyn Read, visitor: &mut Visitor<'_>) -> Result<(), BuildError> {
+    fn hand_out(self, entry: &Entry, content: &mut dyn Read, visitor: &mut Visitor<'_>) -> Result<(), BuildError> {
         let mut names = self.new.into_iter();
         let target = match self.old {
             Some(old) => old,
