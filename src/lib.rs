@@ -5,6 +5,7 @@
 pub mod build;
 pub mod cli;
 pub mod cluster;
+pub mod clusterfile;
 pub mod execute;
 pub mod kubefile;
 pub mod plan;
