@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::cluster::{Address, Cluster, FileChange, Host, Role, Secret, Ssh, Strategy};
 use crate::clusterfile::document::{Document, split};
 use crate::clusterfile::node::Node;
-use crate::clusterfile::{Clusterfile, ClusterfileError, Installed, Note, Open, Phase, SEALED, Status, schema};
+use crate::clusterfile::{Clusterfile, ClusterfileError, Installed, Note, Open, SEALED, Status, schema};
 
 /// Kinds that kubeadm reads.
 const FOREIGN: [&str; 5] = [

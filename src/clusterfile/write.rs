@@ -101,14 +101,14 @@ fn put_spec(spec: &mut Map<String, Json>, cluster: &Cluster, seal: &Seal<'_>) {
         let same = |other: &Host| (&other.roles, &other.env, &other.ssh) == (&host.roles, &host.env, &host.ssh);
         match (groups.last_mut().and_then(|group| group.get_mut("ips")), last.filter(|other| same(other))) {
             (Some(Json::Array(ips)), Some(_)) => ips.push(address),
-            _ => groups.push(group(host, address, seal)),
+            _ => groups.push(group(host, &address, seal)),
         }
         last = Some(host);
     }
     put(spec, "hosts", (!groups.is_empty()).then(|| json!(groups)));
 }
 
-fn group(host: &Host, address: Json, seal: &Seal<'_>) -> Map<String, Json> {
+fn group(host: &Host, address: &Json, seal: &Seal<'_>) -> Map<String, Json> {
     let mut group = Map::new();
     group.insert("ips".to_owned(), json!([address]));
     let roles: Vec<&str> = host.roles.iter().map(crate::cluster::Role::as_str).collect();
