@@ -7,6 +7,7 @@ pub mod carry;
 pub mod charts;
 pub mod cli;
 pub mod cluster;
+pub mod clusterfile;
 pub mod discover;
 pub mod execute;
 pub mod helm;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 /// The rooms of `src/` and their levels. A room looks only at rooms of a lower level.
 const ROOMS: [(&str, u32); 19] = [
     ("kubefile", 1),
-    ("clusterfile", 1),
     ("template", 1),
     ("cluster", 1),
     ("report", 1),
+    ("clusterfile", 2),
     ("bootstrap", 2),
     ("helm", 2),
     ("discover", 3),
