@@ -28,7 +28,7 @@ mod layout;
 mod memory;
 mod parallel;
 mod present;
-mod rfc3339;
+pub mod rfc3339;
 mod roots;
 mod similar;
 pub mod tar;
