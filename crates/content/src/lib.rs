@@ -26,6 +26,7 @@ pub mod kit;
 pub mod layer;
 mod layout;
 mod memory;
+pub mod packing;
 mod parallel;
 mod present;
 pub mod rfc3339;
