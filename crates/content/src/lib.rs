@@ -30,7 +30,7 @@ mod memory;
 pub mod packing;
 mod parallel;
 mod present;
-mod rfc3339;
+pub mod rfc3339;
 mod roots;
 mod similar;
 pub mod tar;
