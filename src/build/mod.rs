@@ -38,6 +38,7 @@ mod item;
 mod kubefile_source;
 mod layer;
 mod mode;
+mod outline;
 mod output;
 mod pack;
 mod placement;
@@ -63,6 +64,7 @@ pub use error::BuildError;
 pub use event::{BuildEvent, BuildObserver, OutputStream, Unobserved};
 pub use image::BuiltImage;
 pub use kubefile_source::{KubefileText, NAMES, find as find_kubefile};
+pub use outline::{Outline, OutlinedCommand, outline};
 pub use plan::{Base, BuildPlan, PlannedStage, needs_privilege};
 pub use request::{
     BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, PullPolicy,

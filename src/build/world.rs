@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::sync::{Mutex, PoisonError};
 
 use content::Disk;
-use oci::{Descriptor, Platform};
+use oci::{Descriptor, ImageConfig, Platform};
 
 use super::event::BuildObserver;
 use super::request::PullPolicy;
@@ -58,6 +58,21 @@ pub trait Resolver: Send + Sync {
         platform: &Platform,
         policy: PullPolicy,
     ) -> Result<Option<Descriptor>, SeamError>;
+
+    /// The configuration of the image, without its layers: to know what it says before it is brought into the store.
+    /// None if it is not known who has it.
+    ///
+    /// # Errors
+    /// When there is no such image, or it cannot be looked at.
+    fn configuration(
+        &self,
+        name: &str,
+        platform: &Platform,
+        policy: PullPolicy,
+    ) -> Result<Option<ImageConfig>, SeamError> {
+        let (_, _, _) = (name, platform, policy);
+        Ok(None)
+    }
 }
 
 /// A [`Fetch`] and a [`Resolver`] that reach nothing: for builds that must not use the network.
