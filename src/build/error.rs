@@ -122,6 +122,12 @@ pub enum BuildError {
         /// Why.
         source: SeamError,
     },
+    /// Container images that the context asks for could not be had.
+    #[error("the images that are carried are not complete")]
+    Carry {
+        /// Which, and why.
+        source: SeamError,
+    },
     /// A base image is for another platform.
     #[error("`{name}` is for {available}, not for {wanted}")]
     WrongPlatform {
@@ -222,6 +228,12 @@ pub enum BuildError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Platforms that were to be found out, and are none.
+    #[error("it is not known what to build for: {reason}")]
+    NoPlatforms {
+        /// Why.
+        reason: &'static str,
+    },
     /// Something that this builder does not do.
     #[error("{what} is not supported")]
     Unsupported {
@@ -293,7 +305,7 @@ impl BuildError {
             Self::Rootfs(error) => error.help(),
             Self::Content(error) => error.help(),
             Self::Archive { source, .. } | Self::Tar(source) => source.help(),
-            Self::Fetch { source, .. } | Self::Pull { source, .. } => source.help.clone(),
+            Self::Fetch { source, .. } | Self::Pull { source, .. } | Self::Carry { source } => source.help.clone(),
             Self::NoImage { pull_forbidden: true, .. } => {
                 Some("pulling is forbidden with `--pull never`; leave it out, or `sealos load` the image".to_owned())
             }
@@ -305,6 +317,7 @@ impl BuildError {
                 true => "no stage has a name; `FROM … AS name` gives one".to_owned(),
                 false => format!("the stages are {}", known.join(", ")),
             }),
+            Self::NoPlatforms { .. } => Some("name the platforms with `--platform`".to_owned()),
             Self::WrongPlatform { .. } => Some("choose another platform with `--platform`, or another base".to_owned()),
             Self::NoSource { ignored: true, .. } => Some("the ignore file leaves it out".to_owned()),
             Self::NoSource { nearby, .. } if !nearby.is_empty() => Some(format!("there is {}", nearby.join(", "))),

@@ -16,10 +16,12 @@
 //! What it does not do: talk to registries and web servers (see [`Fetch`] and [`Resolver`]), or show anything (see
 //! [`BuildObserver`]).
 
+mod all_platforms;
 mod archive;
 mod arguments;
 mod base;
 mod cache;
+mod carrying;
 mod clock;
 mod config;
 mod context;
@@ -57,29 +59,32 @@ mod xattr;
 use std::collections::BTreeMap;
 
 use content::layer::LayerOptions;
-use content::{LayerInfo, Sink};
+use content::{Assembly, LayerInfo, Sink, assemble};
 use oci::{Descriptor, Digest, Platform, Reference};
 
+pub use carrying::{Carried, CarriedForm, Carrier, CarryOrder};
 pub use error::BuildError;
 pub use event::{BuildEvent, BuildObserver, OutputStream, Unobserved};
 pub use image::BuiltImage;
-pub use kubefile_source::{KubefileText, NAMES, find as find_kubefile};
+pub use kubefile_source::{KubefileText, NAMES, find_and_parse as find_kubefile};
 pub use outline::{Outline, OutlinedCommand, outline};
 pub use plan::{Base, BuildPlan, PlannedStage, needs_privilege};
 pub use request::{
-    BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, PullPolicy,
+    BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, Platforms, PullPolicy,
     RunIsolation, RunNetwork, SecretPlace,
 };
 pub use world::{Fetch, Fetched, Offline, Resolver, SeamError, World};
 
 use arguments::Arguments;
+use carrying::KeptOut;
 use context::Context;
 use flatten::flatten;
 use layer::{Key, Layers};
+use outline::Outliner;
 use output::Exported;
 use stage::{Build, StageState};
 
-use crate::kubefile::{self, IgnoreFile, Kubefile};
+use crate::kubefile::{IgnoreFile, Kubefile};
 use crate::sandbox::Sandbox;
 
 /// The environment variable that sets the build's time, in seconds since 1970 (reproducible-builds.org).
@@ -103,12 +108,13 @@ pub struct BuildOutcome {
 /// # Errors
 /// When it cannot be built; the error says where in the Kubefile and, where it is known, what to do.
 pub fn build(request: &BuildRequest, world: &World<'_>) -> Result<BuildOutcome, BuildError> {
-    if request.context == ContextPlace::Stdin && request.kubefile == KubefilePlace::Stdin {
+    let places = std::iter::once(&request.kubefile).chain(&request.more_kubefiles);
+    let stdin = places.filter(|place| **place == KubefilePlace::Stdin).count();
+    if stdin + usize::from(request.context == ContextPlace::Stdin) > 1 {
         return Err(BuildError::StdinTwice);
     }
     let context = Context::open(request, world)?;
-    let text = kubefile_source::find(request, &context.path, world)?;
-    let kubefile = kubefile::parse(&text.text, &text.name)?;
+    let (kubefile, text) = kubefile_source::find_and_parse(request, &context.path, world)?;
     for warning in &kubefile.warnings {
         world.observer.event(&BuildEvent::Warning(warning.to_string()));
     }
@@ -144,18 +150,16 @@ pub fn build(request: &BuildRequest, world: &World<'_>) -> Result<BuildOutcome, 
         directories: &directories,
         sandbox: sandbox.as_ref(),
     };
-    let platforms = match request.platforms.is_empty() {
-        true => vec![Platform::host()],
-        false => request.platforms.clone(),
-    };
+    let platforms = shared.platforms()?;
+    let carried = shared.carry(&text, &platforms)?;
     let mut built = Vec::new();
     for platform in &platforms {
         if platforms.len() > 1 {
             world.observer.event(&BuildEvent::Platform(platform.clone()));
         }
-        built.push(shared.one_platform(platform)?);
+        built.push(shared.one_platform(platform, carried.as_ref())?);
     }
-    shared.finish(&built)
+    shared.finish(&built, carried.as_ref())
 }
 
 /// What the builds of all platforms share.
@@ -172,17 +176,57 @@ struct Shared<'a, 'w> {
 }
 
 impl<'w> Shared<'_, 'w> {
-    fn one_platform(&self, platform: &Platform) -> Result<(BuiltImage, Vec<LayerInfo>), BuildError> {
+    /// What is built for.
+    fn platforms(&self) -> Result<Vec<Platform>, BuildError> {
+        let host = Platform::host();
+        match &self.request.platforms {
+            Platforms::Listed(listed) if listed.is_empty() => Ok(vec![host]),
+            Platforms::Listed(listed) => Ok(listed.clone()),
+            Platforms::OfBases => {
+                let plan = self.plan(&self.arguments(&host)?)?;
+                all_platforms::of_bases(self.request, self.world, &plan)
+            }
+        }
+    }
+
+    fn arguments(&self, platform: &Platform) -> Result<Arguments, BuildError> {
+        let given = arguments::given(self.request, self.world)?;
+        let stage = self.request.target.as_deref().unwrap_or_default();
+        Arguments::new(given, self.kubefile, platform, stage)
+    }
+
+    fn plan(&self, arguments: &Arguments) -> Result<BuildPlan, BuildError> {
+        plan::plan(self.kubefile, arguments, self.request.target.as_deref(), self.request.from.as_deref())
+    }
+
+    /// The container images that the context asks for.
+    fn carry(&self, text: &KubefileText, platforms: &[Platform]) -> Result<Option<Carried>, BuildError> {
+        let Some(carrier) = self.world.carrier else { return Ok(None) };
+        let outline = |platform: &Platform| {
+            let arguments = self.arguments(platform)?;
+            let (request, world, kubefile, context) = (self.request, self.world, self.kubefile, self.context);
+            let recipe = outline::recipe_name(text, context);
+            Outliner { request, world, kubefile, recipe, context, arguments: &arguments, platform }.run()
+        };
+        let outlines = platforms.iter().map(outline).collect::<Result<Vec<_>, _>>()?;
+        let (context, recipe) = (&*self.context.path, text.path.as_deref());
+        let order = CarryOrder { context, recipe, platforms, outlines: &outlines };
+        carrier.carry(&order).map(Some).map_err(|source| BuildError::Carry { source })
+    }
+
+    fn one_platform(
+        &self,
+        platform: &Platform,
+        carried: Option<&Carried>,
+    ) -> Result<(BuiltImage, Vec<LayerInfo>), BuildError> {
         let request = self.request;
-        let given = arguments::given(request, self.world)?;
-        let stage = request.target.as_deref().unwrap_or_default();
-        let arguments = Arguments::new(given, self.kubefile, platform, stage)?;
+        let arguments = self.arguments(platform)?;
         let unused: Vec<&str> = arguments.unused(self.kubefile).collect();
         if !unused.is_empty() {
             let text = format!("no ARG of the Kubefile takes the build arguments {}", unused.join(", "));
             self.world.observer.event(&BuildEvent::Warning(text));
         }
-        let plan = plan::plan(self.kubefile, &arguments, request.target.as_deref(), request.from.as_deref())?;
+        let plan = self.plan(&arguments)?;
         let build = Build {
             request,
             world: self.world,
@@ -195,13 +239,23 @@ impl<'w> Shared<'_, 'w> {
             timestamp: self.timestamp,
             directories: self.directories,
             sandbox: self.sandbox,
+            kept_out: carried.map_or_else(KeptOut::default, |_| KeptOut::of(&self.context.path)),
         };
         let mut state = build.run(&plan)?;
-        let layers = match request.layering {
+        let mut layers = match request.layering {
             Layering::PerInstruction => state.files.layers().to_vec(),
             Layering::Squashed => self.squash(&mut state)?,
         };
         self.complete(&mut state);
+        if let Some(carried) = carried.filter(|carried| carried.form == CarriedForm::Layer) {
+            let lock = &carried.lock;
+            let layer = carrying::registry_layer(self.world, self.layers, lock, platform, self.timestamp)?;
+            if let Some(layer) = layer {
+                layers.push(layer.info());
+                let created = clock::rfc3339(self.timestamp);
+                config::note(&mut state.config, &created, "sealos: carried images".to_owned(), config::MadeLayer::Yes);
+            }
+        }
         let config = &mut state.config;
         config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
         let annotations = request.annotations.iter().cloned().collect();
@@ -258,19 +312,30 @@ impl<'w> Shared<'_, 'w> {
     }
 
     /// Names for the images, and whatever else was asked for.
-    fn finish(&self, built: &[(BuiltImage, Vec<LayerInfo>)]) -> Result<BuildOutcome, BuildError> {
+    fn finish(
+        &self,
+        built: &[(BuiltImage, Vec<LayerInfo>)],
+        carried: Option<&Carried>,
+    ) -> Result<BuildOutcome, BuildError> {
         let (request, store) = (self.request, self.world.store);
         let exported: Vec<Exported<'_>> = built.iter().map(|(image, layers)| Exported { image, layers }).collect();
         output::export(request, self.world, &exported)?;
         let images: Vec<BuiltImage> = built.iter().map(|(image, _)| image.clone()).collect();
         let annotations = request.annotations.iter().cloned().collect();
-        let (root, id) = match &images[..] {
-            [image] => {
+        let beside = carried.filter(|carried| carried.form == CarriedForm::Native && !carried.lock.images.is_empty());
+        let (root, id) = match (&images[..], beside) {
+            (images, Some(carried)) => {
+                let roots: Vec<Descriptor> = images.iter().map(|image| image.manifest.clone()).collect();
+                let root = assemble(store, &Assembly { roots: &roots, lock: &carried.lock, annotations })?;
+                let id = root.digest;
+                (root, id)
+            }
+            ([image], None) => {
                 let mut root = image.manifest.clone();
                 root.platform = None;
                 (root, image.config)
             }
-            images => {
+            (images, None) => {
                 let root = image::store_index(store, images, request.format, &annotations)?;
                 let id = root.digest;
                 (root, id)

@@ -16,10 +16,10 @@ use super::destination::{Target, absolute, join};
 use super::error::BuildError;
 use super::kubefile_source::{self, KubefileText};
 use super::plan::{self, Base, PlannedStage};
-use super::request::{BuildRequest, NamedContext};
+use super::request::{BuildRequest, NamedContext, Platforms};
 use super::world::World;
 use crate::cluster::commands;
-use crate::kubefile::{self, Instruction, Kubefile, Located, Source, parse_trigger};
+use crate::kubefile::{Instruction, Kubefile, Located, Source, parse_trigger};
 
 /// What a recipe says about one platform's image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,11 +58,11 @@ pub struct OutlinedCommand {
 /// When the context or the recipe cannot be read or understood.
 pub fn outline(request: &BuildRequest, world: &World<'_>) -> Result<Vec<Outline>, BuildError> {
     let context = Context::open(request, world)?;
-    let text = kubefile_source::find(request, &context.path, world)?;
-    let kubefile = kubefile::parse(&text.text, &text.name)?;
-    let platforms = match request.platforms.is_empty() {
-        true => vec![Platform::host()],
-        false => request.platforms.clone(),
+    let (kubefile, text) = kubefile_source::find_and_parse(request, &context.path, world)?;
+    let platforms = match &request.platforms {
+        Platforms::Listed(listed) if !listed.is_empty() => listed.clone(),
+        // Without building, there is no base image to ask.
+        _ => vec![Platform::host()],
     };
     let one = |platform: &Platform| {
         let stage = request.target.as_deref().unwrap_or_default();
@@ -125,6 +125,12 @@ impl Outliner<'_, '_> {
             known.done.insert(planned.index, sketch);
         }
         let last = plan.stages.last().and_then(|planned| known.done.remove(&planned.index)).unwrap_or_default();
+        let mut last = last;
+        for (name, value) in &request.env {
+            if let Some(value) = value.as_ref().or_else(|| self.world.environment.get(name)) {
+                last.config.set_env(name, value);
+            }
+        }
         let mut said = Vec::new();
         let own = &last.config.config;
         let entrypoint = oci::RuntimeConfig { cmd: None, ..own.clone() };
@@ -154,7 +160,11 @@ impl Outliner<'_, '_> {
         let mut sketch = match &planned.base {
             Base::Scratch => Sketch { config: config::scratch(&platform), ..Sketch::default() },
             Base::Stage(index) => known.done.get(index).cloned().unwrap_or_default(),
-            Base::Image(name) => self.base(name, &platform, known)?,
+            Base::Image(name) => {
+                let (span, text) = (&stage.origin.span, &stage.origin.text);
+                let base = self.base(name, &platform, known);
+                base.map_err(|error| error.at(&span.file, span.first_line, text))?
+            }
         };
         let triggers = std::mem::take(&mut sketch.config.config.on_build);
         let mut work = (Scope::new(self.arguments), Said::default());
@@ -168,15 +178,10 @@ impl Outliner<'_, '_> {
     }
 
     fn base(&self, name: &str, platform: &Platform, known: &mut Known) -> Result<Sketch, BuildError> {
-        known.images.push((name.to_owned(), platform.clone()));
-        let image = match self.request.build_contexts.get(name) {
-            Some(NamedContext::Image(image)) => image.as_str(),
-            Some(_) => "",
-            None => name,
-        };
-        let found = match image {
-            "" => None,
-            image => {
+        let found = match self.image(name) {
+            None => None,
+            Some(image) => {
+                known.images.push((image.to_owned(), platform.clone()));
                 let config = self.world.resolver.configuration(image, platform, self.request.pull);
                 config.map_err(|source| BuildError::Pull { name: image.to_owned(), source })?
             }
@@ -186,6 +191,15 @@ impl Outliner<'_, '_> {
         let place = Some((name.to_owned(), 0));
         let places = [place.clone(), place];
         Ok(Sketch { config, places, bases: vec![name.to_owned()], has_other_files: true, ..Sketch::default() })
+    }
+
+    /// The image that a name of the recipe stands for; none for a directory or a layout.
+    fn image<'n>(&'n self, name: &'n str) -> Option<&'n str> {
+        match self.request.build_contexts.get(name) {
+            Some(NamedContext::Image(image)) => Some(image),
+            Some(_) => None,
+            None => Some(name),
+        }
     }
 
     fn instruction(
@@ -212,10 +226,8 @@ impl Outliner<'_, '_> {
                 None => self.copies(&copy.sources, &copy.destination, sketch),
                 Some(name) => {
                     sketch.has_other_files = true;
-                    let is_image = self.kubefile.stage(name).is_none()
-                        && !matches!(self.request.build_contexts.get(name), Some(NamedContext::Directory(_)));
-                    if is_image {
-                        known.images.push((name.clone(), self.platform.clone()));
+                    if let (None, Some(image)) = (self.kubefile.stage(name), self.image(name)) {
+                        known.images.push((image.to_owned(), self.platform.clone()));
                     }
                 }
             },

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use content::Disk;
 use oci::{Descriptor, ImageConfig, Platform};
 
+use super::carrying::Carrier;
 use super::event::BuildObserver;
 use super::request::PullPolicy;
 
@@ -73,6 +74,12 @@ pub trait Resolver: Send + Sync {
         let (_, _, _) = (name, platform, policy);
         Ok(None)
     }
+
+    /// The platforms that the image is there for, asked where it comes from; nothing is pulled.
+    ///
+    /// # Errors
+    /// When there is no such image, or nobody can be asked.
+    fn platforms(&self, name: &str) -> Result<Vec<Platform>, SeamError>;
 }
 
 /// A [`Fetch`] and a [`Resolver`] that reach nothing: for builds that must not use the network.
@@ -99,6 +106,10 @@ impl Resolver for Offline {
     ) -> Result<Option<Descriptor>, SeamError> {
         Ok(None)
     }
+
+    fn platforms(&self, _name: &str) -> Result<Vec<Platform>, SeamError> {
+        Err(SeamError::new(NoNetwork))
+    }
 }
 
 /// What a build may touch.
@@ -109,6 +120,8 @@ pub struct World<'a> {
     pub fetch: &'a dyn Fetch,
     /// Who pulls images.
     pub resolver: &'a dyn Resolver,
+    /// Who brings the container images that the context asks for; none if nothing is carried.
+    pub carrier: Option<&'a dyn Carrier>,
     /// Who hears about it.
     pub observer: &'a dyn BuildObserver,
     /// Standard input, for `-`.
@@ -126,6 +139,7 @@ impl<'a> World<'a> {
             store,
             fetch: &Offline,
             resolver: &Offline,
+            carrier: None,
             observer,
             stdin: Mutex::new(Box::new(std::io::empty())),
             stdout: Mutex::new(Box::new(std::io::sink())),

@@ -12,6 +12,7 @@
 
 mod charts;
 mod commands;
+mod directory;
 mod error;
 mod files;
 mod gather;
@@ -24,6 +25,7 @@ mod scan;
 mod scan_tests;
 mod source;
 
+pub use directory::RegistryDirectory;
 pub use error::{CarryError, Failure};
 pub use gather::{Binding, GatherOrder, Gathered, gather};
 pub use resolve::{Lookup, Wanted};

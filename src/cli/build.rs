@@ -7,6 +7,7 @@ use oci::{Compression, Platform};
 
 use super::build_request::{self, build_context, named, output, secret};
 use super::build_world::{build, prepare};
+use super::carrying::CarryFlags;
 use super::error::CommandError;
 use super::go_bool;
 use super::world::{Silence, World};
@@ -27,15 +28,18 @@ pub(crate) struct Build {
     /// The directory with the files to copy, the URL of a tar archive, or - for one on stdin
     #[arg(default_value = ".")]
     pub(crate) context: String,
-    /// The recipe: a path here or in the context, a URL, or - for stdin
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) file: Option<String>,
+    /// The recipe: a path here or in the context, a URL, or - for stdin; of several, the stages stand behind each other
+    #[arg(short, long, value_name = "FILE", value_delimiter = ',')]
+    pub(crate) file: Vec<String>,
     /// A name for the image
     #[arg(short, long, value_name = "NAME")]
     pub(crate) tag: Vec<String>,
     /// Which platforms to build for [default: this machine's]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
     pub(crate) platform: Vec<Platform>,
+    /// Build for every platform that all base images are there for
+    #[arg(long, conflicts_with = "platform")]
+    pub(crate) all_platforms: bool,
     /// A name for the index of several platforms; the same as --tag
     #[arg(long, value_name = "NAME")]
     pub(crate) manifest: Option<String>,
@@ -122,6 +126,8 @@ pub(crate) struct Build {
     #[arg(short, long)]
     pub(crate) quiet: bool,
     #[command(flatten)]
+    pub(crate) carry: CarryFlags,
+    #[command(flatten)]
     pub(crate) registry: Registry,
     #[command(flatten)]
     ignored: Ignored,
@@ -155,7 +161,7 @@ impl Build {
         prepare(world, &request)?;
         let disk = world.disk()?;
         let reporter = world.reporter(Silence::from(self.quiet));
-        let built = build(&request, &disk, &self.registry, &*reporter);
+        let built = build(&request, &disk, &self.registry, &self.carry, &*reporter);
         reporter.finish();
         let outcome = built?;
         // A tar on stdout is the result then; the id would be in it.
@@ -218,14 +224,6 @@ pub(crate) enum NetworkMode {
 /// Flags of the Go sealos that change nothing here.
 #[derive(Debug, Args)]
 struct Ignored {
-    /// No container images are looked for yet.
-    #[arg(long, hide = true)]
-    no_carry: bool,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    save_image: Option<String>,
-    /// Everything carried is carried for all platforms that are built.
-    #[arg(long = "all", hide = true)]
-    all: bool,
     /// There are no working containers to remove.
     #[arg(long, alias = "purge", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     rm: Option<String>,

@@ -2,18 +2,20 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use content::{ContentError, CopyOptions, Disk, Observer, Sink, Source, copy_image, find_image, load_image};
-use oci::{Descriptor, Platform, Reference};
+use content::{
+    ContentError, CopyOptions, Disk, Observer, Sink, Source, copy_image, find_image, load_image, platforms_of,
+};
+use oci::{Descriptor, ImageConfig, Platform, Reference};
 use registry_client::{Client, ClientOptions, Credentials, RegistryError, Secret, Tls};
 
 use super::build::Registry;
+use super::carrying::{BuildCarrier, CarryFlags};
 use super::error::CommandError;
 use super::world::World;
 use crate::build::{
     self, BuildError, BuildEvent, BuildObserver, BuildOutcome, BuildRequest, ContextPlace, Fetch, Fetched,
     KubefilePlace, OutputStream, PullPolicy, Resolver, SeamError,
 };
-use crate::kubefile;
 use crate::report::{self, Event, Reporter, Step, StepState, Watch};
 use crate::sandbox::{self, SandboxError};
 
@@ -41,13 +43,14 @@ pub(crate) fn prepare(world: &World<'_>, request: &BuildRequest) -> Result<(), C
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let context = match (&request.context, &request.kubefile) {
-        (ContextPlace::Directory(context), KubefilePlace::Discovered | KubefilePlace::Path(_)) => context,
+    let is_here = |place: &KubefilePlace| matches!(place, KubefilePlace::Discovered | KubefilePlace::Path(_));
+    let are_here = is_here(&request.kubefile) && request.more_kubefiles.iter().all(is_here);
+    let context = match &request.context {
+        ContextPlace::Directory(context) if are_here => context,
         _ => return enter_if_possible(),
     };
     let disk = world.disk()?;
-    let text = build::find_kubefile(request, context, &build::World::offline(&disk, &build::Unobserved))?;
-    let kubefile = kubefile::parse(&text.text, &text.name).map_err(BuildError::from)?;
+    let (kubefile, _) = build::find_kubefile(request, context, &build::World::offline(&disk, &build::Unobserved))?;
     if build::needs_privilege(&kubefile, request.target.as_deref()) {
         sandbox::enter_user_namespace()?;
     }
@@ -68,15 +71,19 @@ pub(crate) fn build(
     request: &BuildRequest,
     disk: &Disk,
     args: &Registry,
+    flags: &CarryFlags,
     reporter: &dyn Reporter,
 ) -> Result<BuildOutcome, BuildError> {
     let watch = Watch(reporter);
     let network = Network { args, store: disk, observer: &watch };
+    let jobs = (request.threads > 0).then_some(request.threads);
+    let carrier = BuildCarrier { args, flags, pull: request.pull, store: disk, reporter, observer: &watch, jobs };
     let environment = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
     let world = build::World {
         store: disk,
         fetch: &network,
         resolver: &network,
+        carrier: flags.is_wanted().then_some(&carrier as &dyn build::Carrier),
         observer: &Showing::new(reporter),
         stdin: Mutex::new(Box::new(std::io::stdin())),
         stdout: Mutex::new(Box::new(std::io::stdout())),
@@ -113,6 +120,35 @@ impl Resolver for Network<'_> {
         }
         let reference: Reference = name.parse().map_err(SeamError::new)?;
         self.pull(&reference, platform).map(Some)
+    }
+
+    fn configuration(
+        &self,
+        name: &str,
+        platform: &Platform,
+        policy: PullPolicy,
+    ) -> Result<Option<ImageConfig>, SeamError> {
+        if let Some(root) = self.local(name, platform).map_err(failed)? {
+            let image = load_image(self.store, &root, platform).map_err(failed)?;
+            return Ok(Some(image.config.value().clone()));
+        }
+        if policy == PullPolicy::Never {
+            return Ok(None);
+        }
+        let reference: Reference = name.parse().map_err(SeamError::new)?;
+        let client = client(self.args, reference.registry());
+        let repository = client.repository(&reference).map_err(refused)?;
+        let root = repository.resolve(&reference).map_err(failed)?;
+        let image = load_image(&repository, &root, platform).map_err(|error| failed(called(error, &reference)))?;
+        Ok(Some(image.config.value().clone()))
+    }
+
+    fn platforms(&self, name: &str) -> Result<Vec<Platform>, SeamError> {
+        let reference: Reference = name.parse().map_err(SeamError::new)?;
+        let client = client(self.args, reference.registry());
+        let repository = client.repository(&reference).map_err(refused)?;
+        let root = repository.resolve(&reference).map_err(failed)?;
+        platforms_of(&repository, &root).map_err(failed)
     }
 }
 

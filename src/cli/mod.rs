@@ -12,6 +12,7 @@
 mod build;
 mod build_request;
 mod build_world;
+mod carrying;
 mod completion;
 mod create;
 mod diff;
