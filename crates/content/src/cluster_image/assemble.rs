@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oci::{Descriptor, Digest, ImageManifest, Index, MediaType, Platform, Raw};
+use oci::{Compression, Descriptor, Digest, ImageManifest, Index, Manifest, MediaType, Platform, Raw};
 
-use super::{CARRIED_FOR, ImageLock, LOCK_FILE, LOCK_LAYER, UPSTREAM_INDEX, UPSTREAM_TYPE};
-use crate::{ContentError, Sink, store_bytes};
+use super::{CARRIED_FOR, IS_LOCK, ImageLock, LOCK_FILE, LOCK_LAYER, UPSTREAM_INDEX, UPSTREAM_TYPE};
+use crate::{ContentError, Sink, Source, fetch_document, store_bytes};
 
 /// The annotation that says how a blob's file is called.
 const TITLE: &str = "org.opencontainers.image.title";
+
+/// The annotation of an index's entry whose layers are compressed with zstd.
+const ZSTD: &str = "io.github.containers.compression.zstd";
 
 /// The empty document that an artifact without configuration points at.
 const EMPTY: &[u8] = b"{}";
@@ -27,21 +30,39 @@ pub struct Assembly<'a> {
 /// Stores the documents of a cluster image. One root that carries nothing stays the image that it is.
 ///
 /// # Errors
-/// When the sink does not take them, or lacks an upstream index.
-pub fn assemble(sink: &dyn Sink, parts: &Assembly<'_>) -> Result<Descriptor, ContentError> {
+/// When the store does not take them, or lacks an upstream index or a manifest.
+pub fn assemble<S: Source + Sink>(store: &S, parts: &Assembly<'_>) -> Result<Descriptor, ContentError> {
     if let ([root], true) = (parts.roots, parts.lock.images.is_empty()) {
         return Ok(Descriptor { platform: None, ..root.clone() });
     }
     let mut manifests = parts.roots.to_vec();
     let mut index = Index::new(Vec::new());
+    manifests.extend(carried(parts.lock));
+    let mut manifests =
+        manifests.into_iter().map(|entry| with_compression(store, entry)).collect::<Result<Vec<_>, _>>()?;
     if !parts.lock.images.is_empty() {
-        manifests.extend(carried(parts.lock));
-        manifests.push(lock_artifact(sink, parts.lock)?);
+        manifests.push(lock_artifact(store, parts.lock)?);
         index.artifact_type = Some(MediaType::CLUSTER_IMAGE.to_owned());
     }
     index.manifests = manifests;
     index.annotations.clone_from(&parts.annotations);
-    publish(sink, index, MediaType::OCI_INDEX)
+    publish(store, index, MediaType::OCI_INDEX)
+}
+
+/// The entry of an index for a manifest. Those with layers in zstd say so, as podman, buildah and skopeo would have it:
+/// they add what is missing when they copy the index, and change its digest by that.
+///
+/// # Errors
+/// When the manifest cannot be read.
+pub fn with_compression(source: &dyn Source, entry: Descriptor) -> Result<Descriptor, ContentError> {
+    let bytes = fetch_document(source, &entry)?;
+    let manifest = Manifest::parse(&entry.media_type, bytes).map_err(|error| ContentError::Document {
+        place: source.place(),
+        digest: entry.digest,
+        source: error.into(),
+    })?;
+    let is_zstd = manifest.successors().iter().any(|layer| layer.media_type.compression() == Compression::Zstd);
+    Ok(if is_zstd { entry.annotated(ZSTD, "true") } else { entry })
 }
 
 /// The manifests of a lock as they are listed: each once, by digest.
@@ -91,7 +112,8 @@ fn lock_artifact(sink: &dyn Sink, lock: &ImageLock) -> Result<Descriptor, Conten
     };
     let mut descriptor = publish(sink, manifest, MediaType::OCI_MANIFEST)?.for_platform(unknown());
     descriptor.artifact_type = Some(MediaType::IMAGE_LOCK.to_owned());
-    Ok(descriptor)
+    // Tools of the time before OCI 1.1 drop the type of an artifact when they copy an index.
+    Ok(descriptor.annotated(IS_LOCK, LOCK_FILE))
 }
 
 fn publish<T: serde::Serialize>(sink: &dyn Sink, document: T, media_type: &str) -> Result<Descriptor, ContentError> {

@@ -2,7 +2,7 @@
 
 use oci::{Descriptor, Digest, Index, Manifest, MediaType, Platform, Raw};
 
-use super::{CARRIED_FOR, ImageLock, LOCK_LAYER, UPSTREAM_INDEX, UPSTREAM_TYPE};
+use super::{CARRIED_FOR, IS_LOCK, ImageLock, LOCK_LAYER, UPSTREAM_INDEX, UPSTREAM_TYPE};
 use crate::{ContentError, DocumentKind, Source, fetch_document};
 
 /// A root image, or several for several platforms, and the container images that they carry.
@@ -88,7 +88,7 @@ pub fn companions(index: &Index, platform: &Platform) -> Vec<Descriptor> {
 }
 
 fn is_lock(entry: &Descriptor) -> bool {
-    entry.artifact_type.as_deref() == Some(MediaType::IMAGE_LOCK)
+    entry.artifact_type.as_deref() == Some(MediaType::IMAGE_LOCK) || entry.annotations.contains_key(IS_LOCK)
 }
 
 fn is_carried(entry: &Descriptor) -> bool {

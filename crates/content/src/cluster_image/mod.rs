@@ -18,12 +18,15 @@ mod lock;
 #[cfg(test)]
 mod tests;
 
-pub use assemble::{Assembly, assemble};
+pub use assemble::{Assembly, assemble, with_compression};
 pub use load::{ClusterImage, companions};
 pub use lock::{ImageLock, LockError, LockedImage, LockedPlatform, Origin};
 
 /// The annotation of a carried manifest: the platforms that it serves, separated by commas.
 pub const CARRIED_FOR: &str = "io.sealos.carried.platform";
+
+/// The annotation of the lock's manifest: the name of the file in it.
+pub const IS_LOCK: &str = "io.sealos.carried.lock";
 
 /// The annotation of an upstream index in the lock: the media type that it has upstream.
 pub const UPSTREAM_TYPE: &str = "io.sealos.upstream.media-type";
