@@ -7,4 +7,5 @@ mod archives;
 mod building;
 mod kills;
 mod malicious;
+#[path = "../sandbox/mod.rs"]
 mod sandbox;

@@ -9,6 +9,7 @@ mod looking;
 mod platforms;
 mod pulling;
 mod registry;
+#[path = "../sandbox/mod.rs"]
 mod sandbox;
 mod secured;
 mod web;

@@ -94,7 +94,16 @@ impl Registry {
         run("skopeo", &[&copy[..], &self.push, &[&from, &to]].concat());
     }
 
-    /// The same with one file that holds `text`.
+    /// The digest of what a name of this registry stands for.
+    pub(crate) fn digest(&self, rest: &str) -> String {
+        let name = format!("docker://{}", self.name(rest));
+        let args = ["inspect", "--tls-verify=false", "--raw", &name];
+        let output = Command::new("skopeo").args(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        oci::Digest::of(&output.stdout).to_string()
+    }
+
+    /// Builds and pushes an image with one file, `base`, that holds `text`.
     pub(crate) fn publish_text(&self, rest: &str, text: &str) {
         self.publish(rest, "FROM scratch\nCOPY base /\n", &[("base", text.as_bytes())], &[]);
     }

@@ -16,7 +16,7 @@ fn every_isolation_makes_the_same_image() {
          case $line in *:*) echo ${{line%%:*}};; esac\ndone < /proc/net/dev > /net\nEOT\n\
          RUN --mount=type=tmpfs,target=/mem touch /mem/x\n"
     );
-    let first = lab.build(User::Root, "root0", WAYS[0], &kubefile, &["-q"]).fine("build");
+    let first = lab.build(User::Root, "root0", WAYS[0], &kubefile, &["-q"]).fine_for("build");
     assert_eq!(lab.content("root0", &first, "net"), "lo\n");
     let layers = lab.layers("root0", &first);
     let entries: Vec<String> = layers.iter().flat_map(|layer| listing(layer)).collect();
@@ -26,7 +26,7 @@ fn every_isolation_makes_the_same_image() {
         assert!(!all.contains(kept_out), "{kept_out}: {all}");
     }
     for (number, way) in WAYS.into_iter().enumerate().skip(1) {
-        let id = lab.build(User::Root, &format!("root{number}"), way, &kubefile, &["-q"]).fine(&format!("{way:?}"));
+        let id = lab.build(User::Root, &format!("root{number}"), way, &kubefile, &["-q"]).fine_for(&format!("{way:?}"));
         assert_eq!(id, first, "{way:?}");
     }
 }
@@ -42,7 +42,8 @@ fn a_secret_is_seen_by_its_command_and_kept_nowhere() {
     for way in WAYS {
         let store = format!("secret-{}", way.1.replace(' ', "-"));
         let spec = format!("id=s,src={secret}");
-        let id = lab.build(User::Root, &store, way, &kubefile, &["-q", "--secret", &spec]).fine(&format!("{way:?}"));
+        let id =
+            lab.build(User::Root, &store, way, &kubefile, &["-q", "--secret", &spec]).fine_for(&format!("{way:?}"));
         assert_eq!(lab.content(&store, &id, "size").trim(), "15", "{way:?}");
         search(&lab.path("home").join(&store), b"hunter2-hunter2");
     }
@@ -69,7 +70,7 @@ fn a_command_that_fails_is_shown_with_its_place_and_output() {
         let store = format!("failing{number}");
         let said = lab.build(User::Root, &store, way, &kubefile, &["-t", "app:v1"]);
         said.refused(&["Kubefile:", "RUN echo the reason", "the reason", "7"]);
-        let images = lab.sealos(User::Root, &store, "none", &["images", "-q"]).fine("images");
+        let images = lab.sealos(User::Root, &store, "none", &["images", "-q"]).fine_for("images");
         assert_eq!(images, "", "{way:?}");
     }
 }

@@ -6,6 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::sandbox::Said;
+
 /// The user and group `nobody`.
 const NOBODY: u32 = 65534;
 /// What the base image has of busybox.
@@ -35,32 +37,6 @@ pub(crate) const WAYS: [Way; 3] =
 /// One test's directory.
 pub(crate) struct Lab {
     dir: tempfile::TempDir,
-}
-
-/// What a command said and how it ended.
-#[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Said {
-    /// Fails unless the command succeeded; its stdout without the last line feed.
-    #[track_caller]
-    pub(crate) fn fine(self, what: &str) -> String {
-        assert_eq!(self.code, Some(0), "{what}: {}\n{}", self.stdout, self.stderr);
-        self.stdout.trim_end().to_owned()
-    }
-
-    /// Fails unless the command failed with exit code 1 and a message that holds all of `parts`.
-    #[track_caller]
-    pub(crate) fn refused(&self, parts: &[&str]) {
-        assert_eq!(self.code, Some(1), "{self:?}");
-        for part in parts {
-            assert!(self.stderr.contains(part), "`{part}` is not in:\n{}", self.stderr);
-        }
-    }
 }
 
 impl Lab {
@@ -203,7 +179,7 @@ impl Lab {
         let blobs = self.path("home").join(store).join("blobs/sha256");
         let found: Vec<_> = fs::read_dir(blobs).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
         assert!(found.is_empty(), "{found:?}");
-        assert_eq!(self.sealos(User::Root, store, "none", &["images", "-q", "-a"]).fine("images"), "");
+        assert_eq!(self.sealos(User::Root, store, "none", &["images", "-q", "-a"]).fine_for("images"), "");
     }
 }
 
@@ -212,9 +188,7 @@ fn said(mut command: Command, stdin: &str) -> Said {
     if let Some(mut pipe) = child.stdin.take() {
         pipe.write_all(stdin.as_bytes()).unwrap();
     }
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Said::from(child.wait_with_output().unwrap())
 }
 
 /// Mode, owner, name and link of each entry of a tar file.

@@ -8,3 +8,5 @@ mod commands;
 mod forbidden;
 mod lab;
 mod ordinary;
+#[path = "../sandbox/mod.rs"]
+mod sandbox;

@@ -9,9 +9,9 @@ fn all_but_run_instructions_work_without_any_user_namespace() {
     let kubefile = format!("{BASE}COPY hello.sh /\nCMD [\"sh hello.sh\"]\n");
     for user in [User::Nobody, User::Forbidden] {
         let store = format!("{user:?}");
-        let sealos = |args: &[&str]| lab.sealos(user, &store, "none", args).fine(&format!("{user:?} {args:?}"));
-        let built = lab.build(user, &store, (&[], "none"), &kubefile, &["-q", "-t", "app:v1"]).fine("build");
-        let as_root = lab.build(User::Root, "root", (&[], "none"), &kubefile, &["-q"]).fine("build");
+        let sealos = |args: &[&str]| lab.sealos(user, &store, "none", args).fine_for(&format!("{user:?} {args:?}"));
+        let built = lab.build(user, &store, (&[], "none"), &kubefile, &["-q", "-t", "app:v1"]).fine_for("build");
+        let as_root = lab.build(User::Root, "root", (&[], "none"), &kubefile, &["-q"]).fine_for("build");
         assert_eq!(built, as_root, "{user:?}");
         let archive = lab.at(&format!("home/{user:?}.tar"));
         sealos(&["save", "-q", "-o", &archive, "app:v1"]);
@@ -45,11 +45,11 @@ fn run_enters_a_user_namespace_and_makes_what_root_makes() {
     let kubefile = format!(
         "{BASE}RUN mkdir /d && id -u > /d/uid && ln /d/uid /d/same && rm /etc/group\nUSER app\nRUN pwd > /who\n"
     );
-    let as_root = lab.build(User::Root, "root", WAYS[0], &kubefile, &["-q", "-t", "app:v1"]).fine("root");
+    let as_root = lab.build(User::Root, "root", WAYS[0], &kubefile, &["-q", "-t", "app:v1"]).fine_for("root");
     assert_eq!(lab.content("root", &as_root, "who"), "/\n");
     for (number, way) in WAYS.into_iter().enumerate() {
         let store = format!("store{number}");
-        let id = lab.build(User::Nobody, &store, way, &kubefile, &["-q", "-t", "app:v1"]).fine(&format!("{way:?}"));
+        let id = lab.build(User::Nobody, &store, way, &kubefile, &["-q", "-t", "app:v1"]).fine_for(&format!("{way:?}"));
         assert_eq!(id, as_root, "{way:?}");
         for layer in lab.layers(&store, &id) {
             for entry in super::lab::listing(&layer) {
@@ -57,8 +57,8 @@ fn run_enters_a_user_namespace_and_makes_what_root_makes() {
             }
         }
         // What was built inside of the namespace is the user's own outside.
-        lab.sealos(User::Nobody, &store, "none", &["rmi", "app:v1"]).fine("rmi");
-        lab.sealos(User::Nobody, &store, "none", &["prune", "--all"]).fine("prune");
+        lab.sealos(User::Nobody, &store, "none", &["rmi", "app:v1"]).fine_for("rmi");
+        lab.sealos(User::Nobody, &store, "none", &["prune", "--all"]).fine_for("prune");
         lab.holds_nothing(&store);
     }
 }
@@ -69,10 +69,10 @@ fn a_recipe_on_stdin_may_have_run_too() {
     let kubefile = format!("{BASE}RUN id -u > /uid\n");
     let context = lab.at("context");
     let args = ["build", "-q", "--isolation", "chroot", "-f", "-", &context];
-    let as_root = lab.sealos_reading(&kubefile, User::Root, "root", &args).fine("root");
-    assert_eq!(lab.sealos_reading(&kubefile, User::Nobody, "nobody", &args).fine("nobody"), as_root);
+    let as_root = lab.sealos_reading(&kubefile, User::Root, "root", &args).fine_for("root");
+    assert_eq!(lab.sealos_reading(&kubefile, User::Nobody, "nobody", &args).fine_for("nobody"), as_root);
     lab.sealos_reading(&kubefile, User::Forbidden, "forbidden", &args).refused(&["user namespace"]);
     lab.holds_nothing("forbidden");
-    let id = lab.sealos_reading(BASE, User::Forbidden, "forbidden", &args).fine("without RUN");
+    let id = lab.sealos_reading(BASE, User::Forbidden, "forbidden", &args).fine_for("without RUN");
     assert!(id.starts_with("sha256:"), "{id}");
 }
