@@ -13,6 +13,7 @@
 
 pub mod archive;
 mod blob_dir;
+pub mod convert;
 pub mod copy;
 mod disk;
 mod docker_dir;
@@ -27,6 +28,7 @@ pub mod layer;
 mod layout;
 mod location;
 mod memory;
+mod overlay;
 mod parallel;
 mod present;
 mod rfc3339;
@@ -46,6 +48,7 @@ pub use ingest::{Ingest, Sealed};
 pub use layout::Layout;
 pub use location::{Facts, Keeper, Location, LocationError, Plain};
 pub use memory::Memory;
+pub use overlay::Overlay;
 pub use present::{Present, present};
 pub use roots::name_of;
 pub use traits::{BlobReader, Named, Sink, Source, Storage, Store, Upload, fetch_document, store_bytes};
