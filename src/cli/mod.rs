@@ -9,10 +9,13 @@
 //! went away), 1 the task failed, 2 the command line was wrong; an interrupt is left to the system (130 in a shell):
 //! nothing needs tidying up that a later command does not tidy up. No verb knows another one.
 
+mod ask;
 mod build;
 mod build_request;
 mod build_world;
 mod completion;
+mod conversion;
+mod copy;
 mod create;
 mod diff;
 mod error;
@@ -28,11 +31,16 @@ mod load;
 mod locate;
 mod man;
 mod pack;
+mod platforms;
 mod prune;
+mod pull;
+mod push;
+mod registry;
 mod rmi;
 mod row;
 mod run;
 mod save;
+mod sent;
 mod show;
 mod summary;
 mod tag;
@@ -116,6 +124,7 @@ struct Ignored {
 enum Verb {
     Build(Box<build::Build>),
     Completion(completion::Completion),
+    Copy(Box<copy::Copy>),
     Create(create::Create),
     Diff(diff::Diff),
     History(history::History),
@@ -124,6 +133,8 @@ enum Verb {
     Load(load::Load),
     Man(man::Man),
     Prune(prune::Prune),
+    Pull(Box<pull::Pull>),
+    Push(Box<push::Push>),
     Rmi(rmi::Rmi),
     Run(run::Run),
     Save(save::Save),
@@ -136,6 +147,7 @@ impl Verb {
         match self {
             Self::Build(verb) => verb.run(world),
             Self::Completion(verb) => verb.run(world),
+            Self::Copy(verb) => verb.run(world),
             Self::Create(verb) => verb.run(world),
             Self::Diff(verb) => verb.run(world),
             Self::History(verb) => verb.run(world),
@@ -144,6 +156,8 @@ impl Verb {
             Self::Load(verb) => verb.run(world),
             Self::Man(verb) => verb.run(world),
             Self::Prune(verb) => verb.run(world),
+            Self::Pull(verb) => verb.run(world),
+            Self::Push(verb) => verb.run(world),
             Self::Rmi(verb) => verb.run(world),
             Self::Run(verb) => verb.run(world),
             Self::Save(verb) => verb.run(world),

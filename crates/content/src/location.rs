@@ -311,7 +311,11 @@ mod tests {
             ("app.tar:v1", "None app.tar v1", "registry docker.io/library/app.tar:v1"),
             ("oci-archive:app.tar", "Some(OciArchive) app.tar", "Some(OciArchive) app.tar"),
             ("oci-archive:app.tar:v1", "Some(OciArchive) app.tar v1", "Some(OciArchive) app.tar v1"),
-            ("oci:lay:out:hub.example:5000/x:v1", "Some(OciDir) lay:out hub.example:5000/x:v1", "Some(OciDir) lay:out hub.example:5000/x:v1"),
+            (
+                "oci:lay:out:hub.example:5000/x:v1",
+                "Some(OciDir) lay:out hub.example:5000/x:v1",
+                "Some(OciDir) lay:out hub.example:5000/x:v1",
+            ),
             ("docker-archive:/absent/a:b:c", "Some(DockerArchive) /absent/a b:c", "Some(DockerArchive) /absent/a b:c"),
             // Names that only look like transports, and the ways to say which is meant.
             ("oci:v1", "store oci:v1", "store oci:v1"),
@@ -321,7 +325,11 @@ mod tests {
             ("docker://dir:x", "registry docker.io/library/dir:x", "registry docker.io/library/dir:x"),
             ("docker:27", "store docker:27", "registry docker.io/library/docker:27"),
             ("dir:5000/app:v1", "store dir:5000/app:v1", "registry dir:5000/app:v1"),
-            ("containers-storage:localhost/app:v1", "ContainersStorage localhost/app:v1", "ContainersStorage localhost/app:v1"),
+            (
+                "containers-storage:localhost/app:v1",
+                "ContainersStorage localhost/app:v1",
+                "ContainersStorage localhost/app:v1",
+            ),
             ("docker-daemon:app:v1", "DockerDaemon app:v1", "DockerDaemon app:v1"),
             ("sha256:0123abcd", "store sha256:0123abcd", "registry docker.io/library/sha256:0123abcd"),
         ] {
@@ -352,7 +360,16 @@ mod tests {
     fn what_is_no_location_is_refused() {
         let world = World(&[], &[]);
         for text in [
-            "", "docker://", "docker://A", "oci:", "dir:", "oci:x:", "oci::v1", "containers-storage:", "ostree://x", "A b",
+            "",
+            "docker://",
+            "docker://A",
+            "oci:",
+            "dir:",
+            "oci:x:",
+            "oci::v1",
+            "containers-storage:",
+            "ostree://x",
+            "A b",
             "/absent",
         ] {
             assert!(Location::source(text, Plain::Store, &world).is_err(), "{text}");

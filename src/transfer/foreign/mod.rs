@@ -18,7 +18,7 @@ use std::io::{self, Read};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use content::{BlobReader, ContentError, Keeper, Source};
-use oci::{Compression, Descriptor, Digest, ImageConfig, ImageManifest, Manifest, MediaType, Raw, Reference};
+use oci::{Compression, Descriptor, Digest, ImageConfig, ImageManifest, MediaType, Raw, Reference};
 use serde_json::Value;
 
 use super::error::TransferError;
@@ -86,7 +86,11 @@ impl Foreign {
         let bytes = proxy.manifest()?;
         let manifest = Raw::<ImageManifest>::parse(bytes).map_err(|source| wrong(&address, source))?;
         let config = read_config(&mut proxy, manifest.value())?;
-        let parsed = ImageConfig::parse(config.clone()).map_err(|error| wrong(&address, error.0))?;
+        let parsed = ImageConfig::parse(config.clone()).map_err(|error| ContentError::Document {
+            place: address.to_string(),
+            digest: manifest.value().config.digest,
+            source: error.into(),
+        })?;
         let bytes = with_real_layers(&mut proxy, &address, &manifest, parsed.value())?;
         let root = Descriptor::of(MediaType::OCI_MANIFEST, &bytes).for_platform(parsed.value().platform());
         let documents = HashMap::from([(root.digest, bytes), (manifest.value().config.digest, config)]);
@@ -244,9 +248,4 @@ impl Drop for Blob<'_> {
             self.owner.lost();
         }
     }
-}
-
-/// Whether bytes are a manifest of an image, for what is written.
-pub(super) fn is_image(media_type: &MediaType, bytes: Vec<u8>) -> bool {
-    matches!(Manifest::parse(media_type, bytes), Ok(Manifest::Image(_)))
 }

@@ -15,6 +15,7 @@
 //! Filesystem Changeset Format", as `docker save`, podman and skopeo write it.
 
 mod ahead;
+mod directory;
 mod docker;
 mod docker_writer;
 mod load;
@@ -27,6 +28,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use directory::save_directory;
 pub use load::{Loaded, load, load_stream};
 pub use open::{Archive, open};
 pub use save::{Format, Images, SaveOptions, save, save_stream};

@@ -96,7 +96,8 @@ fn only_layers_of_another_compression_are_converted() {
 fn nothing_is_rewritten_that_is_as_wanted() {
     let store = Memory::default();
     let (gzip, diff_id) = layer(&store, "x", Compression::Gzip);
-    let config = format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{}"]}}}}"#, diff_id.0);
+    let config =
+        format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{}"]}}}}"#, diff_id.0);
     let what = Descriptor::of(MediaType::OCI_CONFIG, config.as_bytes());
     store_bytes(&store, &what, config.as_bytes()).unwrap();
     let text = format!(
