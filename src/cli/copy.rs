@@ -106,9 +106,9 @@ impl Sides {
     pub(crate) fn source(&self, both: &Registry) -> Registry {
         let mut own = both.clone();
         own.creds = self.src_creds.clone().or(own.creds);
-        own.tls_verify = self.src_tls_verify.unwrap_or(own.tls_verify);
-        own.authfile = self.src_authfile.clone().or(own.authfile);
-        own.cert_dir = self.src_cert_dir.clone().or(own.cert_dir);
+        own.trust.tls_verify = self.src_tls_verify.unwrap_or(own.trust.tls_verify);
+        own.trust.authfile = self.src_authfile.clone().or(own.trust.authfile);
+        own.trust.cert_dir = self.src_cert_dir.clone().or(own.trust.cert_dir);
         own
     }
 
@@ -116,9 +116,9 @@ impl Sides {
     pub(crate) fn target(&self, both: &Registry) -> Registry {
         let mut own = both.clone();
         own.creds = self.dest_creds.clone().or(own.creds);
-        own.tls_verify = self.dest_tls_verify.unwrap_or(own.tls_verify);
-        own.authfile = self.dest_authfile.clone().or(own.authfile);
-        own.cert_dir = self.dest_cert_dir.clone().or(own.cert_dir);
+        own.trust.tls_verify = self.dest_tls_verify.unwrap_or(own.trust.tls_verify);
+        own.trust.authfile = self.dest_authfile.clone().or(own.trust.authfile);
+        own.trust.cert_dir = self.dest_cert_dir.clone().or(own.trust.cert_dir);
         own
     }
 }

@@ -29,6 +29,8 @@ mod images;
 mod inspect;
 mod load;
 mod locate;
+mod login;
+mod logout;
 mod man;
 mod pack;
 mod platforms;
@@ -40,6 +42,7 @@ mod rmi;
 mod row;
 mod run;
 mod save;
+mod schema;
 mod sent;
 mod show;
 mod summary;
@@ -130,14 +133,17 @@ enum Verb {
     History(history::History),
     Images(images::Images),
     Inspect(inspect::Inspect),
-    Load(load::Load),
+    Load(Box<load::Load>),
+    Login(login::Login),
+    Logout(logout::Logout),
     Man(man::Man),
     Prune(prune::Prune),
     Pull(Box<pull::Pull>),
     Push(Box<push::Push>),
     Rmi(rmi::Rmi),
-    Run(run::Run),
+    Run(Box<run::Run>),
     Save(save::Save),
+    Schema(schema::Schema),
     Tag(tag::Tag),
     Version(version::Version),
 }
@@ -154,6 +160,8 @@ impl Verb {
             Self::Images(verb) => verb.run(world),
             Self::Inspect(verb) => verb.run(world),
             Self::Load(verb) => verb.run(world),
+            Self::Login(verb) => verb.run(world),
+            Self::Logout(verb) => verb.run(world),
             Self::Man(verb) => verb.run(world),
             Self::Prune(verb) => verb.run(world),
             Self::Pull(verb) => verb.run(world),
@@ -161,6 +169,7 @@ impl Verb {
             Self::Rmi(verb) => verb.run(world),
             Self::Run(verb) => verb.run(world),
             Self::Save(verb) => verb.run(world),
+            Self::Schema(verb) => verb.run(world),
             Self::Tag(verb) => verb.run(world),
             Self::Version(verb) => verb.run(world),
         }

@@ -15,8 +15,7 @@ use super::summary::summarise;
 use super::world::{Silence, World};
 use crate::report::{Event, Reporter};
 use crate::transfer::{
-    CopyOutcome, CopyWish, Digests, LazyStore, Mode, PullPolicy, Puller, Target, TransferError, copy_image,
-    open,
+    CopyOutcome, CopyWish, Digests, LazyStore, Mode, PullPolicy, Puller, Target, TransferError, copy_image, open,
 };
 
 /// Bring images from registries into the store

@@ -92,7 +92,7 @@ impl Push {
         let from = Location::source(&self.source, Plain::Store, store).map_err(TransferError::from)?;
         let to = self.target.as_deref().map(|to| Location::target(to, Plain::Registry, store)).transpose();
         let to = to.map_err(TransferError::from)?;
-        let nobody = client(&Registry::default(), "", Some(reporter));
+        let nobody = client(&self.registry, "", Some(reporter));
         let origin = open(&from, store, &nobody).map_err(failed)?;
         let image = origin.image().map_err(failed)?;
         let to = match to.or_else(|| image.name.clone().map(Location::Registry)) {

@@ -16,15 +16,12 @@ use super::go_bool;
 use crate::kubefile::duration;
 use crate::report::{Event, Reporter};
 
-/// How registries are spoken to.
+/// Who is trusted, and with what.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Registry {
+pub(crate) struct Trust {
     /// The file with credentials
     #[arg(long, env = "REGISTRY_AUTH_FILE", hide_env = true, value_name = "FILE")]
     pub(crate) authfile: Option<PathBuf>,
-    /// Credentials for the registry; the password is asked for where it is left out
-    #[arg(long, value_name = "USER[:PASSWORD]")]
-    pub(crate) creds: Option<String>,
     /// A directory with certificates for the registry
     #[arg(long, value_name = "DIR")]
     pub(crate) cert_dir: Option<PathBuf>,
@@ -33,28 +30,36 @@ pub(crate) struct Registry {
           default_value = "true", default_missing_value = "true", value_parser = go_bool::parser(),
           hide_possible_values = true)]
     pub(crate) tls_verify: bool,
+    /// The file that says where registries are, instead of the usual one
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub(crate) registries_conf: Option<PathBuf>,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self { authfile: None, cert_dir: None, tls_verify: true, registries_conf: None }
+    }
+}
+
+/// How registries are spoken to.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Registry {
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+    /// Credentials for the registry; the password is asked for where it is left out
+    #[arg(long, value_name = "USER[:PASSWORD]")]
+    pub(crate) creds: Option<String>,
     /// How often a failing request is tried again
     #[arg(long, alias = "retry-times", default_value_t = 3, value_name = "N")]
     pub(crate) retry: u32,
     /// The pause before the first of these; each further one is twice as long [default: 500ms]
     #[arg(long, value_name = "TIME", value_parser = pause)]
     pub(crate) retry_delay: Option<Duration>,
-    /// The file that says where registries are, instead of the usual one
-    #[arg(long, hide = true, value_name = "FILE")]
-    pub(crate) registries_conf: Option<PathBuf>,
 }
 
-impl Default for Registry {
-    fn default() -> Self {
-        Self {
-            authfile: None,
-            creds: None,
-            cert_dir: None,
-            tls_verify: true,
-            retry: 3,
-            retry_delay: None,
-            registries_conf: None,
-        }
+impl From<Trust> for Registry {
+    fn from(trust: Trust) -> Self {
+        Self { trust, creds: None, retry: 3, retry_delay: None }
     }
 }
 
@@ -97,13 +102,13 @@ pub(crate) fn client(args: &Registry, registry: &str, reporter: Option<&Arc<dyn 
     });
     let defaults = ClientOptions::default();
     Client::new(ClientOptions {
-        tls: if args.tls_verify { Tls::Verify } else { Tls::Skip },
-        cert_dir: args.cert_dir.clone(),
-        authfile: args.authfile.clone(),
+        tls: if args.trust.tls_verify { Tls::Verify } else { Tls::Skip },
+        cert_dir: args.trust.cert_dir.clone(),
+        authfile: args.trust.authfile.clone(),
         credentials,
         retries: args.retry,
         retry_delay: args.retry_delay.unwrap_or(defaults.retry_delay),
-        registries_conf: args.registries_conf.clone(),
+        registries_conf: args.trust.registries_conf.clone(),
         notice: reporter.map_or_else(Notice::default, notice),
         ..defaults
     })

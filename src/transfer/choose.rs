@@ -45,19 +45,22 @@ pub(crate) struct Choice {
     /// The manifests that were chosen, each with everything it needs; the root alone if all of it was.
     pub(crate) chosen: Vec<Descriptor>,
     /// The indexes that lead to them, outermost first, with their bytes.
-    pub(crate) indexes: Vec<(Descriptor, Vec<u8>)>,
+    pub(crate) indexes: Vec<Document>,
     /// The platforms of the chosen images.
     pub(crate) platforms: Vec<Platform>,
     /// The platforms that the root has and that were not chosen.
     pub(crate) left_out: Vec<Platform>,
 }
 
+/// A document and its bytes.
+pub(crate) type Document = (Descriptor, Vec<u8>);
+
 impl Choice {
     /// The same as one whole image, and the document that was made for it, if one was.
     ///
     /// # Errors
     /// When an index cannot be narrowed.
-    pub(crate) fn whole(&self) -> Result<(Descriptor, Option<(Descriptor, Vec<u8>)>), ContentError> {
+    pub(crate) fn whole(&self) -> Result<(Descriptor, Option<Document>), ContentError> {
         let [(index, bytes), ..] = &self.indexes[..] else { return Ok((self.root.clone(), None)) };
         if let ([image], 1) = (&self.chosen[..], self.platforms.len()) {
             return Ok((Descriptor { platform: None, ..image.clone() }, None));
@@ -117,7 +120,7 @@ pub(crate) fn choose(
 struct Chooser<'a> {
     source: &'a dyn Source,
     name: &'a str,
-    indexes: Vec<(Descriptor, Vec<u8>)>,
+    indexes: Vec<Document>,
     chosen: Vec<Descriptor>,
 }
 

@@ -13,6 +13,7 @@
 
 pub mod archive;
 mod blob_dir;
+mod cluster_image;
 pub mod convert;
 pub mod copy;
 mod disk;
@@ -30,15 +31,17 @@ mod location;
 mod memory;
 mod outline;
 mod overlay;
+pub mod packing;
 mod parallel;
 mod present;
-mod rfc3339;
+pub mod rfc3339;
 mod roots;
 mod similar;
 pub mod tar;
 mod traits;
 mod write_back;
 
+pub use cluster_image::{ImageLock, LockError, LockedImage, LockedPlatform, Origin};
 pub use copy::{Copied, CopyJob, CopyOptions, Sparse, copy, copy_all};
 pub use disk::{Disk, PruneMode, PruneScope, Pruned, Record, Scratch};
 pub use docker_dir::DockerDir;

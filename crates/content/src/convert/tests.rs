@@ -1,3 +1,5 @@
+//! Images in another form are whole, valid, and changed only where they have to be.
+
 use std::io::Write;
 
 use oci::{Index, Raw};
