@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use content::{CopyOptions, Disk};
+use content::{CopyOptions, Disk, platforms_of};
 use oci::{Descriptor, Platform, Reference};
 use registry_client::RegistryError;
 
@@ -13,7 +13,6 @@ use crate::build::{
     self, BuildError, BuildEvent, BuildObserver, BuildOutcome, BuildRequest, ContextPlace, Fetch, Fetched,
     KubefilePlace, OutputStream, PullPolicy, Resolver, SeamError,
 };
-use crate::kubefile;
 use crate::report::{self, Event, Reporter, Step, StepState};
 use crate::sandbox::{self, SandboxError};
 use crate::transfer::{self, Platforms, Pulled, Puller, TransferError};
@@ -24,13 +23,14 @@ pub(crate) fn prepare(world: &World<'_>, request: &BuildRequest) -> Result<(), C
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let context = match (&request.context, &request.kubefile) {
-        (ContextPlace::Directory(context), KubefilePlace::Discovered | KubefilePlace::Path(_)) => context,
+    let is_here = |place: &KubefilePlace| matches!(place, KubefilePlace::Discovered | KubefilePlace::Path(_));
+    let are_here = is_here(&request.kubefile) && request.more_kubefiles.iter().all(is_here);
+    let context = match &request.context {
+        ContextPlace::Directory(context) if are_here => context,
         _ => return enter_if_possible(),
     };
     let disk = world.disk()?;
-    let text = build::find_kubefile(request, context, &build::World::offline(&disk, &build::Unobserved))?;
-    let kubefile = kubefile::parse(&text.text, &text.name).map_err(BuildError::from)?;
+    let (kubefile, _) = build::find_kubefile(request, context, &build::World::offline(&disk, &build::Unobserved))?;
     if build::needs_privilege(&kubefile, request.target.as_deref()) {
         sandbox::enter_user_namespace()?;
     }
@@ -106,6 +106,13 @@ impl Resolver for Network<'_> {
             Err(TransferError::NotHere { .. }) => Ok(None),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    fn platforms(&self, name: &str) -> Result<Vec<Platform>, SeamError> {
+        let reference: Reference = name.parse().map_err(SeamError::new)?;
+        let client = client(self.args, reference.registry(), None);
+        let (repository, root, _) = transfer::resolve(&client, &reference).map_err(failed)?;
+        platforms_of(&repository, &root).map_err(|error| failed(error.into()))
     }
 }
 

@@ -14,7 +14,7 @@ use super::find_or_pull::{Wanted, find_or_pull, shown};
 use super::image_layers::image_layers;
 use super::registry::Registry;
 use super::world::{Silence, World, is_real_root};
-use crate::build::{BuildRequest, ContextPlace, KubefilePlace};
+use crate::build::{BuildRequest, ContextPlace, KubefilePlace, Platforms};
 use crate::cluster::{ClusterName, Layout};
 use crate::execute::{self, Images, Repeat};
 use crate::plan::{Desired, Mount, Override, Subject};
@@ -62,6 +62,9 @@ pub(crate) struct Run {
     pub(crate) registry: Registry,
     #[command(flatten)]
     hosts: Hosts,
+    /// No progress; what the commands say is still shown
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
     /// The kind of archive; it is found out
     #[arg(short, long, hide = true)]
     pub(crate) transport: Option<String>,
@@ -127,7 +130,7 @@ impl Run {
         if self.dry_run {
             return write!(world.out, "{preview}").map_err(CommandError::Output);
         }
-        let reporter = world.reporter(Silence::Unasked);
+        let reporter = world.reporter(Silence::from(self.quiet));
         let interrupt = Interrupt::default();
         let wish = interrupt.clone();
         ctrlc::set_handler(move || wish.wish())?;
@@ -158,7 +161,7 @@ impl Run {
         if let Some(file) = &self.file {
             request.kubefile = KubefilePlace::parse(file);
         }
-        request.platforms.extend(self.platform.clone());
+        request.platforms = Platforms::Listed(self.platform.iter().cloned().collect());
         request
     }
 
@@ -166,7 +169,7 @@ impl Run {
     /// is pulled at once.
     fn wanted(&self, world: &mut World<'_>) -> Result<Vec<Wanted>, CommandError> {
         let disk = world.disk()?;
-        let reporter: Arc<dyn Reporter> = Arc::from(world.reporter(Silence::Unasked));
+        let reporter: Arc<dyn Reporter> = Arc::from(world.reporter(Silence::from(self.quiet)));
         let names: Vec<&str> =
             self.images.iter().map(String::as_str).filter(|name| matches!(kind_of(name), Kind::Image)).collect();
         let registry = self.registry.clone().complete()?;
@@ -177,14 +180,14 @@ impl Run {
         for argument in &self.images {
             match kind_of(argument) {
                 Kind::Archive => {
-                    let reporter = world.reporter(Silence::Unasked);
+                    let reporter = world.reporter(Silence::from(self.quiet));
                     let loaded = archive::load(Path::new(argument), &disk, &Watch(&*reporter));
                     reporter.finish();
                     wanted
                         .extend(loaded?.into_iter().map(|image| (shown(image.name.as_ref(), &image.root), image.root)));
                 }
                 Kind::Directory => {
-                    let reporter = world.reporter(Silence::Unasked);
+                    let reporter = world.reporter(Silence::from(self.quiet));
                     let built = build(&self.recipe(argument), &disk, &registry, &*reporter);
                     reporter.finish();
                     let root = built?.root;

@@ -22,6 +22,6 @@ mod target;
 pub(crate) use choose::Platforms;
 pub(crate) use copy::{CopyOutcome, CopyWish, Digests, Mode, copy_image, write_digest};
 pub(crate) use error::TransferError;
-pub(crate) use places::{LazyStore, Origin, open};
+pub(crate) use places::{LazyStore, Origin, open, resolve};
 pub(crate) use pull::{PullPolicy, Pulled, Puller};
 pub(crate) use target::Target;
