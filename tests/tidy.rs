@@ -7,12 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms of `src/` and their levels. A room looks only at rooms of a lower level.
-const ROOMS: [(&str, u32); 18] = [
+const ROOMS: [(&str, u32); 19] = [
     ("kubefile", 1),
-    ("clusterfile", 1),
     ("template", 1),
     ("cluster", 1),
     ("report", 1),
+    ("clusterfile", 2),
     ("bootstrap", 2),
     ("helm", 2),
     ("discover", 3),
@@ -21,6 +21,7 @@ const ROOMS: [(&str, u32); 18] = [
     ("rootfs", 3),
     ("charts", 3),
     ("sandbox", 4),
+    ("carry", 4),
     ("probe", 4),
     ("build", 5),
     ("execute", 5),

@@ -77,16 +77,16 @@ fn beside(registry: &Registry, request: &mut Request<'_>) -> Answered {
 fn allow(registry: &Registry, head: &Head<'_>, needs: &[Need<'_>]) -> Result<Identity, Fault> {
     match registry.access.authorize(head, needs) {
         Verdict::Allow(identity) => Ok(identity),
-        Verdict::Challenge(challenges) => {
+        Verdict::Challenge { offers, text } => {
             registry.counters.rejected.one();
-            let fault = Fault::new(Status::UNAUTHORIZED, Code::Unauthorized, "authentication is required");
-            Err(challenges.into_iter().fold(fault, |fault, value| fault.with("WWW-Authenticate", value)))
+            let fault = Fault::new(Status::UNAUTHORIZED, Code::Unauthorized, text);
+            Err(offers.into_iter().fold(fault, |fault, value| fault.with("WWW-Authenticate", value)))
         }
         Verdict::Deny(why) => Err(Fault::new(Status::FORBIDDEN, Code::Denied, why)),
         Verdict::Later(wait) => {
             registry.counters.rejected.one();
             let fault = Fault::new(Status::TOO_MANY_REQUESTS, Code::TooManyRequests, "too many attempts");
-            Err(fault.with("Retry-After", wait.as_secs().max(1)))
+            Err(fault.with("Retry-After", wait.as_secs().max(1).to_string()))
         }
     }
 }

@@ -21,8 +21,13 @@ pub enum Action {
 pub enum Need<'a> {
     /// Nothing but to be known: `GET /v2/`.
     Base,
-    /// The list of repositories. What it shows is filtered with [`Access::may`] afterwards.
+    /// The list of repositories. What it shows is filtered with [`Access::may`] and [`Need::Listed`] afterwards.
     Catalog,
+    /// To see a repository in that list.
+    Listed {
+        /// Its name, as the list has it.
+        name: &'a str,
+    },
     /// The figures and pages of the operator.
     Operate,
     /// Something in a repository. Mounting a blob needs two of these.
@@ -43,19 +48,41 @@ pub struct Grant {
     pub actions: Vec<Action>,
 }
 
-/// Somebody whom [`Access::authorize`] knows.
+/// Everything that a bearer token grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// In repositories.
+    pub repositories: Vec<Grant>,
+    /// Whether the list of repositories is granted.
+    pub catalog: bool,
+}
+
+/// How somebody has shown who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Not at all.
+    None,
+    /// With a password.
+    Password,
+    /// With a token, which restricts them to what it grants.
+    Token(Arc<Grants>),
+    /// With a certificate: all names in it.
+    Certificate(Arc<[String]>),
+}
+
+/// Somebody whom [`Access::authorize`] has let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// What logs call them; `anonymous` without credentials.
     pub name: Arc<str>,
-    /// What their token is restricted to; none when there is no token.
-    pub grants: Option<Arc<[Grant]>>,
+    /// How they have shown who they are.
+    pub proof: Proof,
 }
 
 impl Identity {
     /// Somebody without credentials.
     pub fn anonymous() -> Self {
-        Self { name: Arc::from("anonymous"), grants: None }
+        Self { name: Arc::from("anonymous"), proof: Proof::None }
     }
 }
 
@@ -64,11 +91,16 @@ impl Identity {
 pub enum Verdict {
     /// Go on.
     Allow(Identity),
-    /// Credentials are missing or wrong: 401 with these values of `WWW-Authenticate`.
-    Challenge(Vec<String>),
-    /// Known, but not allowed: 403 with this text.
+    /// Credentials are missing, wrong or not enough: 401 `UNAUTHORIZED`.
+    Challenge {
+        /// The values of `WWW-Authenticate`.
+        offers: Vec<String>,
+        /// What the client is told.
+        text: String,
+    },
+    /// Known, but not allowed: 403 `DENIED` with this text.
     Deny(String),
-    /// Too many attempts: 429 with `Retry-After`.
+    /// Too many attempts: 429 `TOOMANYREQUESTS` with `Retry-After`.
     Later(Duration),
 }
 
@@ -81,6 +113,12 @@ pub trait Access: Send + Sync {
     /// Whether somebody who is known may do something else as well: see a repository in the catalog, or get to an image
     /// under another of its names.
     fn may(&self, who: &Identity, need: Need<'_>) -> bool;
+
+    /// Values of `WWW-Authenticate` for a successful answer to `GET /v2/`: somebody without credentials may read, but
+    /// clients that look here only once have to learn how to log in.
+    fn offers(&self, _head: &Head<'_>, _who: &Identity) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Everybody may do everything.

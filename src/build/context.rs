@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use content::Scratch;
+use content::packing::Packing;
 use content::tar::TarReader;
 use registry_client::redacted;
 
-use super::decompress;
 use super::error::BuildError;
 use super::event::BuildEvent;
 use super::request::{BuildRequest, ContextPlace};
@@ -54,11 +54,11 @@ impl Context {
         Ok(Self { path, base: Arc::new(base), _scratch: None })
     }
 
-    fn tar(input: impl Read, name: &Path, world: &World<'_>) -> Result<Self, BuildError> {
+    fn tar(input: impl Read + Send, name: &Path, world: &World<'_>) -> Result<Self, BuildError> {
         let scratch = world.store.scratch("context")?;
         let problem = |source| BuildError::Context { path: name.to_owned(), source };
-        let (packing, input) = decompress::detect(input).map_err(problem)?;
-        let input = decompress::open(packing, input).map_err(problem)?;
+        let (packing, input) = Packing::detect(BufReader::new(input)).map_err(problem)?;
+        let input = packing.open(input).map_err(problem)?;
         let mut tar = TarReader::new(BufReader::with_capacity(1 << 18, input));
         let options = UnpackOptions { ownership: Ownership::Caller, ..UnpackOptions::default() };
         let mut extractor = Extractor::new(scratch.path(), &options)?;

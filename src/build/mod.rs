@@ -25,7 +25,6 @@ mod config;
 mod context;
 mod copy;
 mod copy_step;
-mod decompress;
 mod destination;
 mod error;
 mod event;
@@ -73,7 +72,7 @@ pub use world::{Fetch, Fetched, Offline, Resolver, SeamError, World};
 
 use arguments::Arguments;
 use context::Context;
-use flatten::{Whiteouts, flatten};
+use flatten::flatten;
 use layer::{Key, Layers};
 use output::Exported;
 use stage::{Build, StageState};
@@ -231,14 +230,15 @@ impl<'w> Shared<'_, 'w> {
         if own.len() < 2 {
             return Ok(state.files.layers().to_vec());
         }
-        let whiteouts = if base.is_empty() { Whiteouts::Drop } else { Whiteouts::Keep };
         let mut key = self.layers.key("squash", self.timestamp);
-        key.list(own.iter().map(|layer| layer.diff_id.to_string())).number(u64::from(base.is_empty()));
+        key.list(base.iter().map(|layer| layer.diff_id.to_string()));
+        key.list(own.iter().map(|layer| layer.diff_id.to_string()));
         let key = Key::of(key);
         let layer = match self.layers.find(&key)?.and_then(|made| made.layer) {
             Some(layer) => layer,
             None => {
-                let layer = self.layers.write(|output| flatten(self.world.store, own, whiteouts, output))?;
+                let (all, below) = (state.files.layers(), base.len());
+                let layer = self.layers.write(|output| flatten(self.world.store, all, below, output))?;
                 self.layers.remember(&key, Some(layer.clone()))?;
                 layer
             }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use content::{ContentError, CopyOptions, Disk, Observer, Sink, Source, copy, load_image};
+use content::{ContentError, CopyOptions, Disk, Observer, Sink, Source, copy_image, find_image, load_image};
 use oci::{Descriptor, Platform, Reference};
 use registry_client::{Client, ClientOptions, Credentials, RegistryError, Secret, Tls};
 
@@ -123,19 +123,18 @@ impl Network<'_> {
         let client = client(self.args, reference.registry());
         let repository = client.repository(reference).map_err(refused)?;
         let root = repository.resolve(reference).map_err(failed)?;
-        // One platform of an index is pulled: the others may be large and are not asked for.
-        let image = load_image(&repository, &root, platform).map_err(|error| failed(called(error, reference)))?;
-        let available = image.config.value().platform();
+        // One platform of an index is pulled: the others may be large and are not asked for. The name stands for the
+        // index all the same, so that another platform's image does not take it from this one's.
+        let found = find_image(&repository, &root, platform).map_err(|error| failed(called(error, reference)))?;
+        let available = found.image.config.value().platform();
         if !available.serves(platform) {
             let (place, name) = (Source::place(&repository), reference.familiar());
             let (wanted, available) = (platform.to_string(), available.to_string());
             return Err(failed(ContentError::NoPlatform { place, name, wanted, available }));
         }
-        let image = image.manifest_descriptor;
-        copy(&repository, self.store, std::slice::from_ref(&image), &CopyOptions::default(), self.observer)
-            .map_err(failed)?;
-        self.store.tag(reference, &image).map_err(failed)?;
-        Ok(image)
+        copy_image(&repository, self.store, &found, &CopyOptions::default(), self.observer).map_err(failed)?;
+        self.store.tag(reference, &root).map_err(failed)?;
+        Ok(root)
     }
 
     /// The image in the store, if it is there for the platform.

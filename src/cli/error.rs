@@ -70,6 +70,8 @@ pub(crate) enum CommandError {
     DirectoryNeedsName,
     #[error("there is no archive: stdin is a terminal")]
     StdinIsTerminal,
+    #[error("cannot load from `{text}`: `{scheme}` is not understood")]
+    Scheme { text: String, scheme: String },
     #[error("`{0}` is an artifact and not an image: it has no image configuration")]
     NotAnImage(String),
     #[error("{} errors", .0.len())]
@@ -126,6 +128,11 @@ impl CommandError {
             Self::StdoutIsTerminal => Some("name a file with `-o FILE`, or pipe stdout somewhere".to_owned()),
             Self::DirectoryNeedsName => Some("name it with `-o DIR`".to_owned()),
             Self::StdinIsTerminal => Some("name a file with `-i FILE`, or pipe one in".to_owned()),
+            Self::Scheme { text, scheme } => Some(match scheme.as_str() {
+                "docker" | "oras" => "an image of a registry is pulled, not loaded".to_owned(),
+                "file" => format!("name the path: `sealos load -i {}`", text.trim_start_matches("file://")),
+                _ => "fetch the file first, or serve it by http or https".to_owned(),
+            }),
             Self::HostsNotSupported(_) => Some(
                 "`sealos run IMAGE` unpacks images and runs their commands on this machine; leave the flag out"
                     .to_owned(),

@@ -105,6 +105,37 @@ fn the_root_file_system_can_be_written_out() {
 }
 
 #[test]
+fn what_is_in_an_output_directory_stays_where_the_image_has_nothing() {
+    let lab = Lab::new();
+    lab.file("a", "A").file("d/b", "B").link("link", "a");
+    let place = lab.place.path();
+    let write = |name: &str, text: &str| {
+        let path = place.join("out").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    for (name, text) in
+        [("own", "mine"), ("gone", "not the image's"), ("d/own", "mine"), ("d/b", "old"), ("a/x", "old")]
+    {
+        write(name, text);
+    }
+    std::os::unix::fs::symlink("/nonexistent", place.join("out/link")).unwrap();
+    let mode = |name: &str| fs::metadata(place.join(name)).unwrap().mode() & 0o7777;
+    fs::set_permissions(place.join("out"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let base = "FROM scratch\nCOPY a /gone\n";
+    lab.build_with(base, |it| it.tags = vec![name("base")]).unwrap();
+    for _ in 0..2 {
+        lab.build_with("FROM base\nCOPY . /\n", |it| it.outputs = vec![Output::Directory("out".into())]).unwrap();
+        let read = |name: &str| fs::read_to_string(place.join("out").join(name)).unwrap();
+        for (name, text) in [("own", "mine"), ("d/own", "mine"), ("d/b", "B"), ("a", "A"), ("link", "A"), ("gone", "A")]
+        {
+            assert_eq!(read(name), text, "{name}");
+        }
+        assert_eq!((mode("out"), mode("out/d")), (0o700, mode("context/d")));
+    }
+}
+
+#[test]
 fn a_context_can_come_from_stdin_and_so_can_the_kubefile() {
     let lab = Lab::new();
     lab.file("f", "F");

@@ -37,7 +37,7 @@ pub(super) fn read(context: &Context<'_>, name: &Name, digest: &Digest, head: &H
         Wanted::Nothing => {
             let message = format!("the blob has {size} bytes, none of them in this range");
             return Err(Fault::new(Status::RANGE_NOT_SATISFIABLE, Code::SizeInvalid, message)
-                .with("Content-Range", format_args!("bytes */{size}")));
+                .with("Content-Range", format!("bytes */{size}")));
         }
     };
     let mut response = fields(status).with("Content-Type", "application/octet-stream");

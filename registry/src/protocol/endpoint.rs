@@ -83,7 +83,7 @@ fn name(text: &str) -> Result<Name, Fault> {
 }
 
 fn digest(text: &str) -> Result<Digest, Fault> {
-    text.parse().map_err(|_: oci::DigestError| Fault::bad_digest(text))
+    text.parse().map_err(|_unsaid: oci::DigestError| Fault::bad_digest(text))
 }
 
 fn which(text: &str) -> Result<Which, Fault> {

@@ -72,8 +72,8 @@ impl Fault {
     }
 
     /// The same with a header field.
-    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.fields.push((name, value.to_string()));
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((name, value.into()));
         self
     }
 

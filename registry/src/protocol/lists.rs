@@ -6,7 +6,7 @@ use oci::{Descriptor, Digest, MediaType};
 use serde_json::json;
 
 use super::{Code, Context, Fault, aliases, json, manifests};
-use crate::gate::{Action, Need};
+use crate::gate::Need;
 use crate::http::{Body, Head, Response, Status, encode};
 use crate::names::Name;
 
@@ -21,8 +21,7 @@ const REFERRERS_BYTES: usize = 3 << 20;
 pub(super) fn catalog(context: &Context<'_>, head: &Head<'_>) -> Result<Response, Fault> {
     let Context { registry, identity } = context;
     let all = registry.backend.repositories()?;
-    let is_shown =
-        |name: &&Name| registry.access.may(identity, Need::Repository { name: name.as_str(), action: Action::Pull });
+    let is_shown = |name: &&Name| registry.access.may(identity, Need::Listed { name: name.as_str() });
     let last = head.query.get("last").unwrap_or_default();
     // The list is in order, so what was shown before is a part at its beginning.
     let start = all.partition_point(|name| name.as_str() <= &*last);

@@ -53,7 +53,11 @@ pub(crate) fn serve(context: &Context<'_>, endpoint: &Endpoint, request: &mut Re
     }
     match (endpoint, head.method) {
         (_, Method::Options) => Ok(Response::new(Status::NO_CONTENT).with("Allow", allowed(endpoint))),
-        (Endpoint::Base, Method::Get | Method::Head) => Ok(json(b"{}".to_vec())),
+        (Endpoint::Base, Method::Get | Method::Head) => {
+            let offers = context.registry.access.offers(&head, context.identity);
+            let offer = |response: Response, offer| response.with("WWW-Authenticate", offer);
+            Ok(offers.into_iter().fold(json(b"{}".to_vec()), offer))
+        }
         (Endpoint::Discover, Method::Get | Method::Head) => Ok(json(b"{\"extensions\":[]}".to_vec())),
         (Endpoint::Catalog, Method::Get | Method::Head) => lists::catalog(context, &head),
         (Endpoint::Tags(name), Method::Get | Method::Head) => lists::tags(context, name, &head),

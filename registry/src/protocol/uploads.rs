@@ -27,7 +27,7 @@ pub(super) fn begin(context: &Context<'_>, name: &Name, request: &mut Request<'_
     let writer = writer(registry)?;
     let query = request.head.query;
     if let Some(digest) = query.get("mount") {
-        let digest: Digest = digest.parse().map_err(|_: oci::DigestError| Fault::bad_digest(&digest))?;
+        let digest: Digest = digest.parse().map_err(|_unsaid: oci::DigestError| Fault::bad_digest(&digest))?;
         // A name that is none, or that may not be read, is as if there were nothing to mount.
         let from = query.get("from").map(|from| from.parse::<Name>().ok());
         let may = match &from {
@@ -44,7 +44,8 @@ pub(super) fn begin(context: &Context<'_>, name: &Name, request: &mut Request<'_
         Some("sha512") => Some(Algorithm::Sha512),
         Some(other) => return Err(Fault::bad_digest(other)),
     };
-    let digest = query.get("digest").map(|text| text.parse().map_err(|_: oci::DigestError| Fault::bad_digest(&text)));
+    let digest =
+        query.get("digest").map(|text| text.parse().map_err(|_unsaid: oci::DigestError| Fault::bad_digest(&text)));
     let digest: Option<Digest> = digest.transpose()?;
     let hint = digest.map(|digest| digest.algorithm()).or(hint);
     let mut open = Open { upload: writer.begin(name)?, hashing: Hashing::new(hint) };
@@ -63,7 +64,7 @@ pub(super) fn begin(context: &Context<'_>, name: &Name, request: &mut Request<'_
     let id = open.upload.id().to_owned();
     if registry.sessions.add(name, open, limit).is_none() {
         let message = format!("{limit} uploads are in progress already");
-        return Err(Fault::new(Status::TOO_MANY_REQUESTS, Code::TooManyRequests, message).with("Retry-After", 5));
+        return Err(Fault::new(Status::TOO_MANY_REQUESTS, Code::TooManyRequests, message).with("Retry-After", "5"));
     }
     Ok(progress(Status::ACCEPTED, name, &id, 0))
 }
@@ -112,7 +113,7 @@ pub(super) fn finish(
     let session = session(registry, name, id)?;
     let digest = request.head.query.get("digest");
     let digest = digest.ok_or_else(|| Fault::bad_digest(""))?;
-    let digest: Digest = digest.parse().map_err(|_: oci::DigestError| Fault::bad_digest(&digest))?;
+    let digest: Digest = digest.parse().map_err(|_unsaid: oci::DigestError| Fault::bad_digest(&digest))?;
     let _place = Place::take(registry)?;
     let mut guard = session.open().map_err(|_busy| busy())?;
     let open = guard.as_mut().ok_or_else(Fault::no_upload)?;
@@ -180,7 +181,7 @@ fn fits(offset: u64, name: &Name, id: &str, request: &Request<'_>) -> Result<(),
     let Some(field) = request.head.headers.get("content-range") else { return Ok(()) };
     let invalid = |message: String| Fault::new(Status::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid, message);
     let at_offset = |fault: Fault| {
-        fault.with("Location", location(name, id)).with("Range", format_args!("0-{}", offset.saturating_sub(1)))
+        fault.with("Location", location(name, id)).with("Range", format!("0-{}", offset.saturating_sub(1)))
     };
     let Some((first, last)) = chunk(field.trim()) else {
         return Err(at_offset(invalid(format!("`{field}` is not the range of a chunk: expected FIRST-LAST"))));
@@ -209,7 +210,7 @@ impl<'a> Place<'a> {
             true => Ok(place),
             false => {
                 let message = format!("{limit} blobs are being received already");
-                Err(Fault::new(Status::TOO_MANY_REQUESTS, Code::TooManyRequests, message).with("Retry-After", 1))
+                Err(Fault::new(Status::TOO_MANY_REQUESTS, Code::TooManyRequests, message).with("Retry-After", "1"))
             }
         }
     }
@@ -248,7 +249,7 @@ fn location(name: &Name, id: &str) -> String {
 
 fn busy() -> Fault {
     let message = "another request writes to this upload";
-    Fault::new(Status::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid, message).with("Retry-After", 1)
+    Fault::new(Status::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid, message).with("Retry-After", "1")
 }
 
 fn fault(stuck: Stuck) -> Fault {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use registry::backend::Backend;
 use registry::listener::Listener;
-use registry::options::ServeOptions;
 use registry::service::Registry;
 use registry::stop::Stop;
 
@@ -17,10 +15,6 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(backend: Arc<dyn Backend>) -> Self {
-        Self::with(Registry::new(backend, ServeOptions::default()))
-    }
-
     pub(crate) fn with(registry: Registry) -> Self {
         let listener = Listener::tcp("127.0.0.1:0").unwrap();
         let address = listener.name().to_owned();

@@ -20,10 +20,6 @@ pub(super) fn blob(digest: &Digest) -> String {
     format!("blobs/{}/{}/{hex}/data", digest.algorithm().name(), &hex[..2])
 }
 
-pub(super) fn repository(name: &Name) -> String {
-    format!("{REPOSITORIES}/{name}")
-}
-
 pub(super) fn layers(name: &Name) -> String {
     format!("{REPOSITORIES}/{name}/_layers")
 }
@@ -58,10 +54,6 @@ pub(super) fn current(name: &Name, tag: &Tag) -> String {
 
 pub(super) fn tag_index(name: &Name, tag: &Tag, digest: &Digest) -> String {
     format!("{REPOSITORIES}/{name}/_manifests/tags/{tag}/index/{}/{}/link", digest.algorithm().name(), digest.hex())
-}
-
-pub(super) fn uploads(name: &Name) -> String {
-    format!("{REPOSITORIES}/{name}/_uploads")
 }
 
 pub(super) fn upload(name: &Name, id: &str) -> String {

@@ -13,7 +13,10 @@ const LISTS: usize = 256;
 
 /// The lists of tags that were asked for lately.
 #[derive(Default)]
-pub(super) struct TagLists(Mutex<HashMap<Name, (Stamp, Arc<[Tag]>)>>);
+pub(super) struct TagLists(Mutex<HashMap<Name, List>>);
+
+/// A list, and what it depends on.
+type List = (Stamp, Arc<[Tag]>);
 
 impl TagLists {
     fn get(&self, repository: &Name, stamp: Stamp) -> Option<Arc<[Tag]>> {

@@ -4,7 +4,6 @@
 //! appeared. Locks are files outside the tree proper, so that a garbage collection in another process sees them.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions};
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -136,7 +135,7 @@ impl Writing for DiskTree {
             fs::remove_file(&fresh).ok();
             return Err(error);
         }
-        sync(&target, made)
+        sync(&target, &made)
     }
 
     fn note(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
@@ -304,7 +303,7 @@ impl Growing for GrowingFile {
         let target = self.root.join(path);
         let made = parents(&target)?;
         fs::rename(&self.path, &target)?;
-        sync(&target, made)
+        sync(&target, &made)
     }
 }
 
@@ -343,7 +342,7 @@ fn make_all(directory: &Path) -> io::Result<()> {
 }
 
 /// Makes durable what appeared at `path`, and the directories that were made for it.
-fn sync(path: &Path, made: Vec<PathBuf>) -> io::Result<()> {
+fn sync(path: &Path, made: &[PathBuf]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_directory)?;
     made.iter().rev().try_for_each(|directory| sync_directory(directory))
 }
@@ -380,9 +379,4 @@ pub(in crate::backend) fn unique() -> String {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     format!("{}-{count}-{since:x}", std::process::id())
-}
-
-/// Whether a file's name says that it was being written.
-pub(in crate::backend) fn is_unfinished(name: &str) -> bool {
-    Path::new(name).extension() == Some(OsStr::new("tmp"))
 }
