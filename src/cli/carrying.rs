@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use content::cluster_image::LOCK_FILE;
 use content::{
-    ClusterImage, ContentError, CopyJob, CopyOptions, Disk, FoundImage, ImageLock, LockedImage, Observer, Sink, Source,
-    find_image,
+    ClusterImage, ContentError, CopyJob, CopyOptions, FoundImage, ImageLock, LockedImage, Sink, Source, find_image,
 };
 use oci::{Platform, Reference};
 use registry_client::{Client, RegistryError, Repository};
 
-use super::build::Registry;
-use super::build_world::{Network, client};
+use super::build_world::Network;
 use super::go_bool;
+use super::registry::{Registry, client};
 use super::whole_file;
 use crate::build::{Carried, CarriedForm, Carrier, CarryOrder, Outline, PullPolicy, SeamError};
 use crate::carry::{
@@ -22,7 +21,7 @@ use crate::carry::{
 };
 use crate::cluster::Environment;
 use crate::discover::Findings;
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, Watch};
 
 /// Flags about carried images.
 #[derive(Clone, Debug, Default, Args)]
@@ -164,7 +163,7 @@ impl Registries {
         // Credentials of the command line are for one registry; nobody can say which of several.
         let only_files = Registry { creds: None, ..args.clone() };
         let args = if hosts.len() == 1 { args } else { &only_files };
-        Self(hosts.into_iter().map(|host| (host.clone(), client(args, &host))).collect())
+        Self(hosts.into_iter().map(|host| (host.clone(), client(args, &host, None))).collect())
     }
 
     fn repository(&self, name: &Reference) -> Result<Repository<'_>, ContentError> {
@@ -192,9 +191,7 @@ pub(crate) struct BuildCarrier<'a> {
     pub(crate) args: &'a Registry,
     pub(crate) flags: &'a CarryFlags,
     pub(crate) pull: PullPolicy,
-    pub(crate) store: &'a Disk,
-    pub(crate) reporter: &'a dyn Reporter,
-    pub(crate) observer: &'a dyn Observer,
+    pub(crate) network: &'a Network<'a>,
     /// Blobs that move at once; none for the usual number.
     pub(crate) jobs: Option<usize>,
 }
@@ -202,7 +199,7 @@ pub(crate) struct BuildCarrier<'a> {
 impl Carrier for BuildCarrier<'_> {
     fn carry(&self, order: &CarryOrder<'_>) -> Result<Carried, SeamError> {
         let findings = self.flags.charts.scan(order.context, order.outlines).map_err(seam)?;
-        tell(&findings, self.reporter);
+        tell(&findings, self.network.reporter);
         let mistakes: Vec<_> = findings.mistakes().cloned().collect();
         if !mistakes.is_empty() {
             return Err(seam(CarryError::Mistakes { mistakes }));
@@ -211,7 +208,7 @@ impl Carrier for BuildCarrier<'_> {
         let earlier = read_lock(&lock_path).map_err(seam)?;
         let gathered = self.gather(order, &findings, earlier.as_ref())?;
         for failure in &gathered.missing {
-            self.reporter.event(&Event::Warning(format!("not carried: {failure}")));
+            self.network.reporter.event(&Event::Warning(format!("not carried: {failure}")));
         }
         if self.flags.lock {
             write_lock(&lock_path, &gathered.lock)?;
@@ -245,13 +242,13 @@ impl BuildCarrier<'_> {
         }
         let beside = found.iter().map(|(_, repository, image)| CopyJob {
             from: repository,
-            to: self.store,
+            to: self.network.store,
             roots: image.roots(),
             names: Vec::new(),
         });
         let options = CopyOptions { jobs: self.jobs.unwrap_or(CopyOptions::default().jobs), ..CopyOptions::default() };
         let gathered = carry::gather(&GatherOrder {
-            store: self.store,
+            store: self.network.store,
             context: order.context,
             findings,
             wanted: match self.flags.every_platform {
@@ -269,26 +266,25 @@ impl BuildCarrier<'_> {
             registries: &registries,
             beside: beside.collect(),
             options: &options,
-            observer: self.observer,
+            observer: &Watch(self.network.reporter),
         })
         .map_err(seam)?;
         for (name, _, image) in &found {
             for (what, bytes) in image.indexes().iter().rev() {
-                self.store.publish(what, bytes).map_err(content)?;
+                self.network.store.publish(what, bytes).map_err(content)?;
             }
             let own = (image.image.manifest_descriptor.clone(), Vec::new());
             let (root, _) = image.indexes().first().unwrap_or(&own);
-            self.store.tag(name, root).map_err(content)?;
+            self.network.store.tag(name, root).map_err(content)?;
         }
         Ok(gathered)
     }
 
     /// Images that the recipe begins with and that have to be pulled.
     fn missing_bases(&self, order: &CarryOrder<'_>) -> Result<Vec<(Reference, Platform)>, SeamError> {
-        let network = Network { args: self.args, store: self.store, observer: self.observer };
         let mut missing: Vec<(Reference, Platform)> = Vec::new();
         for (name, platform) in order.outlines.iter().flat_map(|outline| &outline.images) {
-            if self.pull == PullPolicy::Never || network.local(name, platform).map_err(content)?.is_some() {
+            if self.pull == PullPolicy::Never || self.network.local(name, platform).map_err(content)?.is_some() {
                 continue;
             }
             if let Ok(name) = name.parse::<Reference>()
@@ -306,13 +302,13 @@ impl BuildCarrier<'_> {
         let mut images: Vec<LockedImage> = Vec::new();
         let names: BTreeSet<&String> = order.outlines.iter().flat_map(|outline| &outline.bases).collect();
         for name in names {
-            let record = match self.store.find(name) {
+            let record = match self.network.store.find(name) {
                 Ok(record) => record,
                 // It is looked for again where the recipe names it.
                 Err(ContentError::UnknownImage { .. }) => continue,
                 Err(error) => return Err(content(error)),
             };
-            let base = ClusterImage::load(self.store, &record.root).map_err(content)?;
+            let base = ClusterImage::load(self.network.store, &record.root).map_err(content)?;
             for mut image in base.lock.only(|platform| platforms.iter().any(|own| own == platform)).images {
                 for origin in &mut image.origins {
                     let from = format!("from the base image {name}");
