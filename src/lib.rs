@@ -15,3 +15,4 @@ pub mod rootfs;
 pub mod sandbox;
 pub mod template;
 pub mod transport;
+pub mod yaml;
