@@ -3,6 +3,7 @@
 //! Invariants: every entry into a list, pipeline or call is counted against the limits; the variable stack is cut back
 //! at the end of each scope. Functions themselves are in `functions/`.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,10 +11,14 @@ use std::sync::Arc;
 use super::error::{CallError, ErrorKind, Location, Source, TemplateError, nearest};
 use super::functions::{self, Builtin};
 use super::node::{Binding, Branch, Command, Definition, Expr, ExprKind, Node, Number, Pipe};
+use super::bytes::bytes_of;
 use super::value::{Map, Value};
 use super::{Engine, Mode, Set, Template, format};
 
 pub(crate) type Run<T> = Result<T, TemplateError>;
+
+/// What is put after a file's name where a text of `tpl` in it is meant.
+const TPL: &str = " (tpl)";
 
 /// How a list ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,12 +28,19 @@ enum Flow {
     Continue,
 }
 
-/// One rendering.
+/// How many parsed texts of `tpl` are kept.
+const KEPT: usize = 4096;
+
+/// One rendering, or several of one set after each other.
 pub(crate) struct Exec<'e> {
     pub(crate) engine: &'e Engine,
-    set: Rc<Set>,
-    out: &'e mut dyn io::Write,
-    /// Texts being made by `include` and `tpl`, innermost last.
+    set: &'e Set,
+    /// What the texts of `tpl` that are being rendered define: it comes before the set.
+    overlay: Rc<BTreeMap<String, Arc<Definition>>>,
+    /// Texts of `tpl` parsed before: charts give the same few again and again.
+    parsed: HashMap<Rc<str>, Template>,
+    out: Option<&'e mut dyn io::Write>,
+    /// Texts being made by `include`, `tpl` and `render`, innermost last.
     buffers: Vec<String>,
     variables: Vec<(Rc<str>, Value)>,
     source: Arc<Source>,
@@ -39,10 +51,12 @@ pub(crate) struct Exec<'e> {
 }
 
 impl<'e> Exec<'e> {
-    pub(crate) fn new(engine: &'e Engine, set: &Set, out: &'e mut dyn io::Write) -> Self {
+    pub(crate) fn new(engine: &'e Engine, set: &'e Set, out: Option<&'e mut dyn io::Write>) -> Self {
         Self {
             engine,
-            set: Rc::new(set.clone()),
+            set,
+            overlay: Rc::default(),
+            parsed: HashMap::new(),
             out,
             buffers: Vec::new(),
             variables: Vec::new(),
@@ -54,8 +68,42 @@ impl<'e> Exec<'e> {
         }
     }
 
+    /// Renders into the writer.
     pub(crate) fn run(&mut self, definition: &Arc<Definition>, data: &Value) -> Run<()> {
-        self.template(definition, data)
+        if self.engine.mode != Mode::Helm {
+            return self.template(definition, data);
+        }
+        let text = self.render(definition, data)?;
+        self.written = 0;
+        self.write(&text)
+    }
+
+    /// Renders into a string.
+    pub(crate) fn render(&mut self, definition: &Arc<Definition>, data: &Value) -> Run<String> {
+        self.buffers.push(String::new());
+        let result = self.template(definition, data);
+        let text = self.buffers.pop().unwrap_or_default();
+        result.map(|()| self.finished(text))
+    }
+
+    /// Helm takes what a missing value printed out of a whole text, not out of what `include` hands around.
+    fn finished(&self, text: String) -> String {
+        if self.engine.mode == Mode::Helm && text.contains(format::NO_VALUE) {
+            return text.replace(format::NO_VALUE, "");
+        }
+        text
+    }
+
+    /// The template of that name, the innermost `tpl`'s first.
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Definition>, ErrorKind> {
+        match self.overlay.get(name).or_else(|| self.set.definitions.get(name)) {
+            Some(definition) => Ok(Arc::clone(definition)),
+            None => {
+                let known = self.overlay.keys().chain(self.set.definitions.keys());
+                let near = nearest(name, known.map(String::as_str));
+                Err(ErrorKind::UnknownTemplate { name: name.to_owned(), nearest: near })
+            }
+        }
     }
 
     fn error(&self, kind: ErrorKind) -> TemplateError {
@@ -94,7 +142,12 @@ impl<'e> Exec<'e> {
                 buffer.push_str(text);
                 Ok(())
             }
-            None => self.out.write_all(text.as_bytes()).map_err(|source| self.error(ErrorKind::Write { source })),
+            None => match self.out.as_mut() {
+                Some(out) => {
+                    out.write_all(&bytes_of(text)).map_err(|source| self.error(ErrorKind::Write { source }))
+                }
+                None => Ok(()),
+            },
         }
     }
 
@@ -117,37 +170,53 @@ impl<'e> Exec<'e> {
 
     /// Renders a named template to a string: `include`.
     pub(crate) fn include(&mut self, name: &str, data: &Value) -> Result<Value, CallError> {
-        let Some(definition) = self.set.definitions.get(name).map(Arc::clone) else {
-            let near = nearest(name, self.set.definitions.keys().map(String::as_str));
-            let kind = ErrorKind::UnknownTemplate { name: name.to_owned(), nearest: near };
-            return Err(CallError::Rendering(Box::new(self.error(kind))));
-        };
-        self.captured(&definition, data)
+        let definition = self.find(name).map_err(|kind| CallError::Rendering(Box::new(self.error(kind))))?;
+        self.captured(&definition, data).map(Value::from)
     }
 
     /// Renders a text as a template that sees all templates of this set: `tpl`.
     pub(crate) fn tpl(&mut self, text: &str, data: &Value) -> Result<Value, CallError> {
-        let boxed = |e| CallError::Rendering(Box::new(e));
-        let template = Template::parse(&self.source.name, text).map_err(boxed)?;
-        self.engine.check(&template).map_err(boxed)?;
-        let root = Arc::clone(&template.root);
-        let mut set = (*self.set).clone();
-        set.add(template);
-        let outer = std::mem::replace(&mut self.set, Rc::new(set));
-        let result = self.captured(&root, data);
-        self.set = outer;
-        result
+        if !text.contains("{{") {
+            return Ok(Value::from(self.finished(text.to_owned())));
+        }
+        let template = self.parsed(text).map_err(|error| CallError::Rendering(Box::new(error)))?;
+        let outer = Rc::clone(&self.overlay);
+        for (name, definition) in template.definitions.iter() {
+            let replaces = !definition.is_blank() || self.find(name).is_err();
+            if replaces {
+                Rc::make_mut(&mut self.overlay).insert(name.clone(), Arc::clone(definition));
+            }
+        }
+        let result = self.captured(&template.root, data);
+        self.overlay = outer;
+        result.map(|text| Value::from(self.finished(text)))
     }
 
-    fn captured(&mut self, definition: &Arc<Definition>, data: &Value) -> Result<Value, CallError> {
+    fn parsed(&mut self, text: &str) -> Run<Template> {
+        if let Some(template) = self.parsed.get(text) {
+            return Ok(template.clone());
+        }
+        let name = self.source.name.strip_suffix(TPL).unwrap_or(&self.source.name);
+        let parsed = Template::parse(&format!("{name}{TPL}"), text).and_then(|template| {
+            self.engine.check(&template)?;
+            Ok(template)
+        });
+        let template = parsed.map_err(|mut error| {
+            error.trail.push(Location::find(&self.source, self.offset));
+            error
+        })?;
+        if self.parsed.len() >= KEPT {
+            self.parsed.clear();
+        }
+        self.parsed.insert(text.into(), template.clone());
+        Ok(template)
+    }
+
+    fn captured(&mut self, definition: &Arc<Definition>, data: &Value) -> Result<String, CallError> {
         self.buffers.push(String::new());
         let result = self.template(definition, data);
         let text = self.buffers.pop().unwrap_or_default();
-        match result {
-            Ok(()) if self.engine.mode == Mode::Helm => Ok(Value::string(text.replace(format::NO_VALUE, ""))),
-            Ok(()) => Ok(Value::string(text)),
-            Err(error) => Err(CallError::Rendering(Box::new(error))),
-        }
+        result.map(|()| text).map_err(|error| CallError::Rendering(Box::new(error)))
     }
 
     fn list(&mut self, dot: &Value, nodes: &[Node]) -> Run<Flow> {
@@ -194,10 +263,7 @@ impl<'e> Exec<'e> {
                     None => Value::Null,
                 };
                 self.offset = *offset;
-                let Some(definition) = self.set.definitions.get(name).map(Arc::clone) else {
-                    let near = nearest(name, self.set.definitions.keys().map(String::as_str));
-                    return Err(self.error(ErrorKind::UnknownTemplate { name: name.clone(), nearest: near }));
-                };
+                let definition = self.find(name).map_err(|kind| self.error(kind))?;
                 self.template(&definition, &data)?;
             }
             Node::Break => return Ok(Flow::Break),
@@ -211,7 +277,6 @@ impl<'e> Exec<'e> {
             return Err(self.missing(dot, value));
         }
         match value {
-            Value::Undefined(_) | Value::Null if self.engine.mode == Mode::Helm => Ok(()),
             Value::Undefined(_) | Value::Null => self.write(format::NO_VALUE),
             Value::String(text) => self.write(text),
             other => self.write(&format::display(other)),

@@ -1,5 +1,6 @@
 //! Go's literals: quoted strings, characters and numbers.
 
+use super::bytes::text_of;
 use super::node::Number;
 
 /// The text of a Go quoted string or character, without its quotes; `None` on a bad escape.
@@ -31,7 +32,7 @@ pub(crate) fn unquote(body: &str, quote: char) -> Option<String> {
             _ => return None,
         }
     }
-    Some(String::from_utf8_lossy(&out).into_owned())
+    Some(text_of(&out))
 }
 
 fn push(out: &mut Vec<u8>, c: char) {
