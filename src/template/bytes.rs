@@ -73,6 +73,11 @@ impl Bytes {
     pub(crate) fn text(&self) -> String {
         text_of(&self.0)
     }
+
+    /// The bytes as a text of the template language.
+    pub fn as_text(&self) -> Value {
+        Value::from(self.text())
+    }
 }
 
 impl Object for Bytes {

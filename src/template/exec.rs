@@ -3,22 +3,21 @@
 //! Invariants: every entry into a list, pipeline or call is counted against the limits; the variable stack is cut back
 //! at the end of each scope. Functions themselves are in `functions/`.
 
+mod include;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::bytes::bytes_of;
 use super::error::{CallError, ErrorKind, Location, Source, TemplateError, nearest};
 use super::functions::{self, Builtin};
 use super::node::{Binding, Branch, Command, Definition, Expr, ExprKind, Node, Number, Pipe};
-use super::bytes::bytes_of;
 use super::value::{Map, Value};
 use super::{Engine, Mode, Set, Template, format};
 
 pub(crate) type Run<T> = Result<T, TemplateError>;
-
-/// What is put after a file's name where a text of `tpl` in it is meant.
-const TPL: &str = " (tpl)";
 
 /// How a list ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,9 +26,6 @@ enum Flow {
     Break,
     Continue,
 }
-
-/// How many parsed texts of `tpl` are kept.
-const KEPT: usize = 4096;
 
 /// One rendering, or several of one set after each other.
 pub(crate) struct Exec<'e> {
@@ -86,26 +82,6 @@ impl<'e> Exec<'e> {
         result.map(|()| self.finished(text))
     }
 
-    /// Helm takes what a missing value printed out of a whole text, not out of what `include` hands around.
-    fn finished(&self, text: String) -> String {
-        if self.engine.mode == Mode::Helm && text.contains(format::NO_VALUE) {
-            return text.replace(format::NO_VALUE, "");
-        }
-        text
-    }
-
-    /// The template of that name, the innermost `tpl`'s first.
-    pub(crate) fn find(&self, name: &str) -> Result<Arc<Definition>, ErrorKind> {
-        match self.overlay.get(name).or_else(|| self.set.definitions.get(name)) {
-            Some(definition) => Ok(Arc::clone(definition)),
-            None => {
-                let known = self.overlay.keys().chain(self.set.definitions.keys());
-                let near = nearest(name, known.map(String::as_str));
-                Err(ErrorKind::UnknownTemplate { name: name.to_owned(), nearest: near })
-            }
-        }
-    }
-
     fn error(&self, kind: ErrorKind) -> TemplateError {
         TemplateError::new(kind, &self.source, self.offset)
     }
@@ -143,9 +119,7 @@ impl<'e> Exec<'e> {
                 Ok(())
             }
             None => match self.out.as_mut() {
-                Some(out) => {
-                    out.write_all(&bytes_of(text)).map_err(|source| self.error(ErrorKind::Write { source }))
-                }
+                Some(out) => out.write_all(&bytes_of(text)).map_err(|source| self.error(ErrorKind::Write { source })),
                 None => Ok(()),
             },
         }
@@ -166,57 +140,6 @@ impl<'e> Exec<'e> {
             }
             error
         })
-    }
-
-    /// Renders a named template to a string: `include`.
-    pub(crate) fn include(&mut self, name: &str, data: &Value) -> Result<Value, CallError> {
-        let definition = self.find(name).map_err(|kind| CallError::Rendering(Box::new(self.error(kind))))?;
-        self.captured(&definition, data).map(Value::from)
-    }
-
-    /// Renders a text as a template that sees all templates of this set: `tpl`.
-    pub(crate) fn tpl(&mut self, text: &str, data: &Value) -> Result<Value, CallError> {
-        if !text.contains("{{") {
-            return Ok(Value::from(self.finished(text.to_owned())));
-        }
-        let template = self.parsed(text).map_err(|error| CallError::Rendering(Box::new(error)))?;
-        let outer = Rc::clone(&self.overlay);
-        for (name, definition) in template.definitions.iter() {
-            let replaces = !definition.is_blank() || self.find(name).is_err();
-            if replaces {
-                Rc::make_mut(&mut self.overlay).insert(name.clone(), Arc::clone(definition));
-            }
-        }
-        let result = self.captured(&template.root, data);
-        self.overlay = outer;
-        result.map(|text| Value::from(self.finished(text)))
-    }
-
-    fn parsed(&mut self, text: &str) -> Run<Template> {
-        if let Some(template) = self.parsed.get(text) {
-            return Ok(template.clone());
-        }
-        let name = self.source.name.strip_suffix(TPL).unwrap_or(&self.source.name);
-        let parsed = Template::parse(&format!("{name}{TPL}"), text).and_then(|template| {
-            self.engine.check(&template)?;
-            Ok(template)
-        });
-        let template = parsed.map_err(|mut error| {
-            error.trail.push(Location::find(&self.source, self.offset));
-            error
-        })?;
-        if self.parsed.len() >= KEPT {
-            self.parsed.clear();
-        }
-        self.parsed.insert(text.into(), template.clone());
-        Ok(template)
-    }
-
-    fn captured(&mut self, definition: &Arc<Definition>, data: &Value) -> Result<String, CallError> {
-        self.buffers.push(String::new());
-        let result = self.template(definition, data);
-        let text = self.buffers.pop().unwrap_or_default();
-        result.map(|()| text).map_err(|error| CallError::Rendering(Box::new(error)))
     }
 
     fn list(&mut self, dot: &Value, nodes: &[Node]) -> Run<Flow> {
@@ -386,10 +309,20 @@ impl<'e> Exec<'e> {
 
     fn pipe(&mut self, dot: &Value, pipe: &Pipe) -> Run<Value> {
         let value = self.commands(dot, pipe)?;
+        let value = self.stripped(value);
         for name in &pipe.variables {
             self.bind(pipe.binding, name, value.clone())?;
         }
         Ok(value)
+    }
+
+    /// A nil that a pipeline made has lost its type in Go: a field of it is nothing, where a field of a nil that lies in
+    /// a map is an error.
+    fn stripped(&self, value: Value) -> Value {
+        match value {
+            Value::Null if self.engine.mode != Mode::Strict => Value::Undefined("".into()),
+            value => value,
+        }
     }
 
     fn commands(&mut self, dot: &Value, pipe: &Pipe) -> Run<Value> {

@@ -10,7 +10,7 @@ use super::value::{MAX_DEPTH, Value};
 pub(crate) const NO_VALUE: &str = "<no value>";
 
 /// `fmt.Sprint(v)` of one value.
-pub(crate) fn display(value: &Value) -> String {
+pub fn display(value: &Value) -> String {
     let mut out = String::new();
     write(&mut out, value, &Spec::plain('v'), MAX_DEPTH);
     out

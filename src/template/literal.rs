@@ -82,6 +82,19 @@ fn strip_underscores(body: &str, prefixed: bool) -> Option<String> {
     (!bad).then(|| body.replace('_', ""))
 }
 
+/// A hexadecimal float after its prefix: `1.8p3`. The exponent is needed, and counts twos.
+fn hexadecimal(body: &str) -> Option<f64> {
+    let (mantissa, exponent) = body.split_once('p')?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let value = u128::from_str_radix(&digits, 16).ok()? as f64;
+    let exponent: i32 = exponent.parse().ok()?;
+    Some(value * 2f64.powi(exponent.checked_sub(i32::try_from(fraction.len()).ok()? * 4)?))
+}
+
 /// A Go number token.
 pub(crate) fn number(text: &str) -> Option<Number> {
     if let Some(value) = integer(text, 0) {
@@ -92,11 +105,11 @@ pub(crate) fn number(text: &str) -> Option<Number> {
         return Some(Number { int, float: value as f64, is_float: false });
     }
     let lower = text.to_ascii_lowercase();
-    if lower.trim_start_matches(['+', '-']).starts_with("0x") || !lower.contains(['.', 'e']) {
-        return None;
-    }
-    let plain = strip_underscores(&lower, false)?;
-    let float: f64 = plain.parse().ok()?;
+    let float: f64 = match lower.trim_start_matches(['+', '-']).strip_prefix("0x") {
+        Some(body) => hexadecimal(&strip_underscores(body, true)?)? * if lower.starts_with('-') { -1.0 } else { 1.0 },
+        None if !lower.contains(['.', 'e']) => return None,
+        None => strip_underscores(&lower, false)?.parse().ok()?,
+    };
     if !float.is_finite() {
         return None;
     }

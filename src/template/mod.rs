@@ -29,11 +29,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-pub use error::{CallError, ErrorKind, Location, TemplateError};
 pub use bytes::Bytes;
+pub use error::{CallError, ErrorKind, Location, TemplateError};
 use error::{Source, nearest};
 use exec::Exec;
-pub use functions::Time;
+pub use format::display;
+pub use functions::{Time, version_is_valid, version_satisfies, yaml_of};
 use node::Definition;
 pub use value::{Element, List, Map, Numbers, Object, Value};
 

@@ -5,4 +5,5 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helpers fail the test by panicking")]
 
 mod oracle;
+mod public;
 mod yaml;

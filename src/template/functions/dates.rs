@@ -186,8 +186,8 @@ fn now(exec: &Exec<'_>, why: &'static str) -> Result<Time, CallError> {
 fn ago(exec: &Exec<'_>, value: &Value) -> Answer {
     let now = now(exec, super::impure::CLOCK)?;
     let then = time(value).unwrap_or(now);
-    let nanos = i128::from(now.seconds - then.seconds) * i128::from(SECOND) + i128::from(now.nanos)
-        - i128::from(then.nanos);
+    let nanos =
+        i128::from(now.seconds - then.seconds) * i128::from(SECOND) + i128::from(now.nanos) - i128::from(then.nanos);
     let half = i128::from(SECOND / 2);
     let seconds = if nanos < 0 { -((half - nanos) / i128::from(SECOND)) } else { (nanos + half) / i128::from(SECOND) };
     Ok(Value::from(duration_text(i64::try_from(seconds).unwrap_or(i64::MAX / SECOND).saturating_mul(SECOND))))

@@ -6,7 +6,8 @@ use super::super::exec::Exec;
 use super::super::value::{Map, Value};
 use super::{Answer, Builtin, row};
 
-pub(crate) const CLOCK: &str = "it needs a clock, and this rendering has none (the result must depend on the input alone)";
+pub(crate) const CLOCK: &str =
+    "it needs a clock, and this rendering has none (the result must depend on the input alone)";
 const RANDOM: &str = "it needs randomness, and this rendering has none (the result must depend on the input alone)";
 const ENVIRONMENT: &str = "it reads the environment of the process, and this rendering has none";
 const NETWORK: &str = "it asks the network, and this rendering has none";

@@ -2,8 +2,8 @@
 
 use serde_json::Value as Json;
 
-use super::super::error::CallError;
 use super::super::Mode;
+use super::super::error::CallError;
 use super::super::value::{Numbers, Value};
 use super::{Builtin, any, row, text};
 

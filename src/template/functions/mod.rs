@@ -32,6 +32,8 @@ use super::exec::Exec;
 use super::value::{Element, List, Map, Value};
 
 pub use dates::Time;
+pub use semver::{is_valid as version_is_valid, satisfies as version_satisfies};
+pub use yaml::yaml_of;
 
 pub(crate) type Answer = Result<Value, CallError>;
 

@@ -82,6 +82,11 @@ fn encode(value: &Value, lists: Lists) -> Result<String, CallError> {
     Ok(out)
 }
 
+/// A value as `toYaml` writes it; empty when it cannot be written.
+pub fn yaml_of(value: &Value) -> String {
+    encode(value, Lists::Flush).unwrap_or_default()
+}
+
 fn margin(out: &mut String, indent: usize) {
     out.extend(std::iter::repeat_n(' ', indent));
 }
