@@ -173,6 +173,25 @@ impl Chart {
         &self.crds
     }
 
+    /// Whether it is a library chart, which renders nothing by itself.
+    pub fn is_library(&self) -> bool {
+        self.metadata.is_library()
+    }
+
+    /// The text of a template, of a subchart too, by the name that Helm prints: `app/charts/db/templates/service.yaml`.
+    /// Subcharts go by their alias where the chart gives one.
+    pub fn template_source(&self, template: &str) -> Option<&str> {
+        let (_, below) = template.split_once('/')?;
+        let Some(inside) = below.strip_prefix("charts/") else {
+            let file = self.templates.iter().find(|file| file.path == below)?;
+            return std::str::from_utf8(&file.bytes).ok();
+        };
+        let (name, _) = inside.split_once('/')?;
+        let aliased = self.metadata.dependencies.iter().flatten().find(|dependency| dependency.alias == name);
+        let name = aliased.map_or(name, |dependency| dependency.name.as_str());
+        self.dependencies.iter().find(|sub| sub.name() == name)?.template_source(inside)
+    }
+
     /// The subcharts, enabled or not.
     pub fn subcharts(&self) -> &[Chart] {
         &self.dependencies

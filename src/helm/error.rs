@@ -115,7 +115,7 @@ pub enum ChartError {
         reason: String,
     },
     /// A template cannot be parsed or rendered; the error holds file, line and column.
-    #[error("cannot render the chart `{chart}`: {source}")]
+    #[error("chart `{chart}`: {source}")]
     Template {
         /// The chart whose template it is.
         chart: String,

@@ -30,8 +30,9 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use bytes::Bytes;
+use error::Source;
+pub(crate) use error::nearest;
 pub use error::{CallError, ErrorKind, Location, TemplateError};
-use error::{Source, nearest};
 use exec::Exec;
 pub use format::display;
 pub use functions::{Time, version_is_valid, version_satisfies, yaml_of};

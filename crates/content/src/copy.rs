@@ -10,6 +10,7 @@
 //! attempt turns out to be damaged: network errors are the source's.
 
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -44,11 +45,41 @@ pub struct CopyOptions {
     pub sparse: Sparse,
     /// Repositories of the sink's place that may have the blobs already.
     pub mounts: Vec<Reference>,
+    /// Bytes a second of all transfers together; none for as many as there can be.
+    pub limit_rate: Option<NonZeroU64>,
+}
+
+/// An image to be copied.
+#[derive(Clone)]
+pub struct CopyJob<'a> {
+    /// Where it is.
+    pub from: &'a dyn Source,
+    /// Where it shall be.
+    pub to: &'a dyn Sink,
+    /// Its roots; mostly one.
+    pub roots: Vec<Descriptor>,
+    /// Names that roots get when everything they need is there.
+    pub names: Vec<(Reference, Descriptor)>,
+}
+
+/// Copies many images at once: every blob of every image waits in one queue, and one that several images need moves
+/// once. One result a job, in the jobs' order; a job that fails does not end the others.
+pub fn copy_all(
+    jobs: &[CopyJob<'_>],
+    options: &CopyOptions,
+    observer: &dyn Observer,
+) -> Vec<Result<Copied, ContentError>> {
+    let one = |job: &CopyJob<'_>| {
+        let copied = copy(job.from, job.to, &job.roots, options, observer)?;
+        job.names.iter().try_for_each(|(name, root)| job.to.tag(name, root))?;
+        Ok(copied)
+    };
+    jobs.iter().map(one).collect()
 }
 
 impl Default for CopyOptions {
     fn default() -> Self {
-        Self { jobs: JOBS, sparse: Sparse::Refuse, mounts: Vec::new() }
+        Self { jobs: JOBS, sparse: Sparse::Refuse, mounts: Vec::new(), limit_rate: None }
     }
 }
 

@@ -263,6 +263,14 @@ impl ContentError {
                 Some("the image was made wrongly: its digests are right, so getting it again does not help".to_owned())
             }
             Self::Remote { help, .. } => help.clone(),
+            Self::Format { format: crate::disk::STORE, .. } => {
+                Some("choose another directory with `--root` or SEALOS_STORAGE_ROOT".to_owned())
+            }
+            Self::Format { format: crate::archive::FORMAT, .. } => Some(
+                "what can be read are oci-archives and docker-archives, compressed or not, OCI layouts, and \
+                 directories of skopeo's `dir:`"
+                    .to_owned(),
+            ),
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull => {
                     Some("free some space (`sealos prune`) and repeat the command".to_owned())

@@ -69,6 +69,47 @@ pub trait Sink: Send + Sync {
     fn mount_from(&self, _what: &Descriptor, _from: &Reference) -> Result<bool, ContentError> {
         Ok(false)
     }
+
+    /// What tells this place's blobs from those of another: sinks of equal storage share every blob. By default each
+    /// sink is a place of its own.
+    fn storage(&self) -> Storage {
+        Storage { realm: format!("{:p}", std::ptr::from_ref(self).cast::<()>()), repository: None }
+    }
+
+    /// Whether a root is there together with everything that it needs. A place that would have to look at each blob to
+    /// know may answer false: what is there then shows blob by blob.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    fn has_whole(&self, _root: &Descriptor) -> Result<bool, ContentError> {
+        Ok(false)
+    }
+
+    /// Whether a name stands for that root already. False if it is not known.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    fn is_tagged(&self, _name: &Reference, _what: &Descriptor) -> Result<bool, ContentError> {
+        Ok(false)
+    }
+
+    /// Stores a manifest or an index whose successors are there, under names.
+    ///
+    /// # Errors
+    /// As [`Sink::publish`] and [`Sink::tag`].
+    fn publish_as(&self, what: &Descriptor, bytes: &[u8], names: &[Reference]) -> Result<(), ContentError> {
+        self.publish(what, bytes)?;
+        names.iter().try_for_each(|name| self.tag(name, what))
+    }
+}
+
+/// Where a sink keeps its blobs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Storage {
+    /// What blobs can be mounted inside of: a registry, or the whole place.
+    pub realm: String,
+    /// The part of it that a blob has to be in to be used: `REGISTRY/REPOSITORY`, as a reference reads it.
+    pub repository: Option<String>,
 }
 
 /// Bytes on their way into a [`Sink`]. Dropped without commit they are kept for a later attempt where the sink can

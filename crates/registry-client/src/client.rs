@@ -52,6 +52,33 @@ pub struct ClientOptions {
     pub retries: u32,
     /// The pause before the first retry; each further one is twice as long.
     pub retry_delay: Duration,
+    /// The `registries.conf` to use instead of the usual one; drop-in directories are read beside it all the same.
+    pub registries_conf: Option<PathBuf>,
+    /// Directories with `HOST/hosts.toml` as containerd reads them.
+    pub hosts_dirs: Vec<PathBuf>,
+    /// Where interrupted uploads are remembered; none for the usual place of this user.
+    pub state_dir: Option<PathBuf>,
+    /// Who is told what the user should see: warnings of registries, retries, mirrors that do not answer.
+    pub notice: Notice,
+}
+
+/// Who is told what the user should see though the work goes on. By default nobody.
+#[derive(Clone, Default)]
+pub struct Notice(Option<Arc<Tell>>);
+
+type Tell = dyn Fn(&str) + Send + Sync;
+
+impl Notice {
+    /// Calls `tell` with each notice, from any thread.
+    pub fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+}
+
+impl std::fmt::Debug for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Notice(somebody)" } else { "Notice(nobody)" })
+    }
 }
 
 impl Default for ClientOptions {
@@ -63,6 +90,10 @@ impl Default for ClientOptions {
             credentials: None,
             retries: 3,
             retry_delay: Duration::from_millis(500),
+            registries_conf: None,
+            hosts_dirs: vec![PathBuf::from("/etc/containerd/certs.d")],
+            state_dir: None,
+            notice: Notice::default(),
         }
     }
 }
@@ -112,6 +143,37 @@ impl Client {
         let host = reference.registry().to_owned();
         let base = self.base(&host)?;
         Ok(Repository::new(self, host, reference.repository().to_owned(), base))
+    }
+
+    /// The images that a name as the user wrote it may stand for, in the order in which they are to be tried: one,
+    /// unless `registries.conf` has several registries for names without one.
+    ///
+    /// # Errors
+    /// When the text is no name or `registries.conf` cannot be understood.
+    pub fn candidates(&self, written: &str) -> Result<Vec<Reference>, RegistryError> {
+        let wrong =
+            |error: oci::ReferenceError| RegistryError::Url { url: written.to_owned(), reason: error.to_string() };
+        Ok(vec![written.parse().map_err(wrong)?])
+    }
+
+    /// Asks a registry whether it is one and lets us in (with the credentials that are known for it).
+    ///
+    /// # Errors
+    /// When it does not answer or does not let us in.
+    pub fn ping(&self, registry: &str) -> Result<(), RegistryError> {
+        let url = self.base(registry)?;
+        let repository = Some((registry.to_owned(), String::new()));
+        let request = Request { method: Method::Get, url, repository, headers: Vec::new(), what: registry.to_owned() };
+        self.send(&request).map(drop)
+    }
+
+    /// The repositories of a registry, all pages. Many registries do not tell.
+    ///
+    /// # Errors
+    /// When the registry does not answer or does not tell.
+    pub fn catalog(&self, registry: &str) -> Result<Vec<String>, RegistryError> {
+        let what = format!("the catalog of {registry}");
+        Err(RegistryError::Protocol { host: registry.to_owned(), expected: "a catalog", reason: what })
     }
 
     /// The options it was made with.

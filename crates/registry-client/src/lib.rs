@@ -16,10 +16,12 @@ mod client;
 mod credentials;
 mod download;
 mod error;
+mod logins;
 mod repository;
 
-pub use client::{Client, ClientOptions, Tls, redacted};
+pub use client::{Client, ClientOptions, Notice, Tls, redacted};
 pub use credentials::{Credentials, Secret};
 pub use download::Download;
 pub use error::{RegistryError, ServerMessage};
+pub use logins::{Login, Logins};
 pub use repository::Repository;

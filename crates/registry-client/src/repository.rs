@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use content::{BlobReader, ContentError, Source};
+use content::{BlobReader, ContentError, Sink, Source, Storage, Upload};
 use oci::{Descriptor, Digest, MediaType, Reference};
 use ureq::BodyReader;
 use url::Url;
@@ -109,7 +109,7 @@ impl<'a> Repository<'a> {
 
     fn remote(&self, error: RegistryError) -> ContentError {
         let help = error.help();
-        ContentError::Remote { place: self.place(), source: Box::new(error), help }
+        ContentError::Remote { place: Source::place(self), source: Box::new(error), help }
     }
 }
 
@@ -121,7 +121,7 @@ impl Source for Repository<'_> {
     fn resolve(&self, name: &Reference) -> Result<Descriptor, ContentError> {
         self.head(name).map_err(|error| match error {
             RegistryError::NotFound { .. } => {
-                ContentError::UnknownImage { place: self.place(), name: name.familiar(), similar: Vec::new() }
+                ContentError::UnknownImage { place: Source::place(self), name: name.familiar(), similar: Vec::new() }
             }
             error => self.remote(error),
         })
@@ -130,10 +130,80 @@ impl Source for Repository<'_> {
     fn fetch(&self, what: &Descriptor, from: u64) -> Result<BlobReader<'_>, ContentError> {
         let mut stream = Stream { repository: self, what: what.clone(), at: from, body: None, failures: 0 };
         stream.connect().map_err(|error| match error {
-            RegistryError::NotFound { .. } => ContentError::MissingBlob { place: self.place(), digest: what.digest },
+            RegistryError::NotFound { .. } => {
+                ContentError::MissingBlob { place: Source::place(self), digest: what.digest }
+            }
             error => self.remote(error),
         })?;
         Ok(Box::new(stream))
+    }
+}
+
+impl Sink for Repository<'_> {
+    fn place(&self) -> String {
+        Source::place(self)
+    }
+
+    fn has(&self, _what: &Descriptor) -> Result<bool, ContentError> {
+        Err(self.unsupported("be asked"))
+    }
+
+    fn begin(&self, _what: Option<&Descriptor>) -> Result<Box<dyn Upload + '_>, ContentError> {
+        Err(self.unsupported("take blobs"))
+    }
+
+    fn publish(&self, _what: &Descriptor, _bytes: &[u8]) -> Result<(), ContentError> {
+        Err(self.unsupported("take manifests"))
+    }
+
+    fn tag(&self, _name: &Reference, _what: &Descriptor) -> Result<(), ContentError> {
+        Err(self.unsupported("take names"))
+    }
+
+    fn storage(&self) -> Storage {
+        Storage { realm: self.host.clone(), repository: Some(format!("{}/{}", self.host, self.name)) }
+    }
+}
+
+impl Repository<'_> {
+    fn unsupported(&self, verb: &'static str) -> ContentError {
+        ContentError::Unsupported { place: Source::place(self), verb }
+    }
+
+    /// All tags, all pages, sorted as the registry sorts them.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`] when the registry does not know the repository.
+    pub fn tags(&self) -> Result<Vec<String>, RegistryError> {
+        Err(self.not_yet("its tags"))
+    }
+
+    /// The manifests that refer to another one (signatures, SBOMs), of one artifact type or all.
+    ///
+    /// # Errors
+    /// When the registry does not answer.
+    pub fn referrers(&self, _subject: &Digest, _artifact_type: Option<&str>) -> Result<Vec<Descriptor>, RegistryError> {
+        Err(self.not_yet("its referrers"))
+    }
+
+    /// Deletes what a reference names: the tag if it has only that, the manifest and all its tags if it has a digest.
+    ///
+    /// # Errors
+    /// When the registry does not have it or does not delete.
+    pub fn delete(&self, _name: &Reference) -> Result<(), RegistryError> {
+        Err(self.not_yet("a manifest to delete"))
+    }
+
+    /// Deletes a blob of this repository.
+    ///
+    /// # Errors
+    /// When the registry does not have it or does not delete.
+    pub fn delete_blob(&self, _digest: &Digest) -> Result<(), RegistryError> {
+        Err(self.not_yet("a blob to delete"))
+    }
+
+    fn not_yet(&self, what: &'static str) -> RegistryError {
+        RegistryError::Protocol { host: self.host.clone(), expected: what, reason: "not written yet".to_owned() }
     }
 }
 
