@@ -129,7 +129,9 @@ pub(crate) fn registry_layer(
         return Ok(None);
     }
     let mut key = layers.key("registry", timestamp);
-    directory.files().for_each(|(path, what)| drop(key.text(path).text(&what)));
+    for (path, what) in directory.files() {
+        key.text(path).text(&what);
+    }
     let key = Key::of(key);
     if let Some(found) = layers.find(&key)?.and_then(|made| made.layer) {
         return Ok(Some(found));

@@ -26,7 +26,7 @@ enum Content {
     /// A digest.
     Link(Digest),
     /// A blob of the store.
-    Blob(Descriptor),
+    Blob(Box<Descriptor>),
 }
 
 /// The directory for the images of a lock.
@@ -169,7 +169,7 @@ impl<'a> RegistryDirectory<'a> {
     fn blob(&mut self, what: Descriptor) {
         let hex = what.digest.hex();
         let path = format!("{TOP}/blobs/{}/{}/{hex}/data", what.digest.algorithm().name(), &hex[..2]);
-        self.files.insert(path, Content::Blob(what));
+        self.files.insert(path, Content::Blob(Box::new(what)));
     }
 
     fn link(&mut self, path: &str, digest: Digest) {

@@ -159,7 +159,7 @@ fn open_archive<'a>(
         };
         let name = name.ok_or_else(|| CarryError::NamelessArchive { origin: archived.origin.clone() })?;
         if !order.findings.ignore().has(&name) {
-            let place = Place::Open(number, root.clone());
+            let place = Place::Open(number, Box::new(root.clone()));
             wishes.push(Wish { name, place, origins: vec![archived.origin.clone()] });
         }
     }

@@ -22,7 +22,7 @@ pub(crate) enum Place {
     /// The registry that its name says.
     Registry,
     /// One of the sources that are open: its number, and the root there.
-    Open(usize, Descriptor),
+    Open(usize, Box<Descriptor>),
 }
 
 /// All places.
@@ -57,7 +57,7 @@ impl Places<'_> {
     ) -> Result<Descriptor, ContentError> {
         match place {
             Place::Registry => source.resolve(name),
-            Place::Open(_, root) => Ok(root.clone()),
+            Place::Open(_, root) => Ok((**root).clone()),
         }
     }
 }
