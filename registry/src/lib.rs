@@ -17,9 +17,11 @@
 //! kept), [`service`] (all of these together).
 
 pub mod access;
+pub mod access_log;
 pub mod backend;
 pub mod counters;
 pub mod gate;
+pub mod health;
 pub mod http;
 pub mod listener;
 pub mod metrics;

@@ -123,7 +123,8 @@ fn announced(variable: impl Fn(&str) -> Option<String>) -> io::Result<(RawFd, Ve
         _ => return Ok((0, Vec::new())),
     }
     let Some(count) = variable("LISTEN_FDS") else { return Ok((0, Vec::new())) };
-    let count: RawFd = count.parse().ok().filter(|count| (0..=1024).contains(count)).ok_or_else(|| wrong("LISTEN_FDS"))?;
+    let count: RawFd =
+        count.parse().ok().filter(|count| (0..=1024).contains(count)).ok_or_else(|| wrong("LISTEN_FDS"))?;
     let given = variable("LISTEN_FDNAMES").unwrap_or_default();
     let mut given = given.split(':').filter(|name| !name.is_empty());
     Ok((count, (0..count).map(|_| given.next().unwrap_or("unknown").to_owned()).collect()))
@@ -200,7 +201,10 @@ mod tests {
             (&[("LISTEN_PID", "1"), ("LISTEN_FDS", "2")], Some(vec![])),
             (&[("LISTEN_PID", &*pid)], Some(vec![])),
             (&[("LISTEN_PID", &*pid), ("LISTEN_FDS", "2")], Some(vec!["unknown", "unknown"])),
-            (&[("LISTEN_PID", &*pid), ("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", "https:")], Some(vec!["https", "unknown"])),
+            (
+                &[("LISTEN_PID", &*pid), ("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", "https:")],
+                Some(vec!["https", "unknown"]),
+            ),
             (&[("LISTEN_PID", &*pid), ("LISTEN_FDS", "-1")], None),
             (&[("LISTEN_PID", &*pid), ("LISTEN_FDS", "many")], None),
         ] {

@@ -177,7 +177,10 @@ mod tests {
         let (ca, ca_key) = (format!("{authority}.crt"), format!("{authority}.key"));
         if !dir.join(&ca).exists() {
             let subject = format!("/CN={authority}");
-            openssl(dir, &[&new[..], &["-x509", "-days", "9", "-subj", &subject, "-keyout", &ca_key, "-out", &ca]].concat());
+            openssl(
+                dir,
+                &[&new[..], &["-x509", "-days", "9", "-subj", &subject, "-keyout", &ca_key, "-out", &ca]].concat(),
+            );
         }
         let (key, request, certificate) = (format!("{name}.key"), format!("{name}.csr"), format!("{name}.crt"));
         openssl(dir, &[&new[..], &["-subj", &format!("/CN={name}"), "-keyout", &key, "-out", &request]].concat());
@@ -207,7 +210,16 @@ mod tests {
             Some(shown.map_or("nobody".to_owned(), |who| who.name.to_string()))
         });
         let mut client = Command::new("openssl")
-            .args(["s_client", "-connect", &address, "-CAfile", "ca.crt", "-verify_return_error", "-alpn", "h2,http/1.1"])
+            .args([
+                "s_client",
+                "-connect",
+                &address,
+                "-CAfile",
+                "ca.crt",
+                "-verify_return_error",
+                "-alpn",
+                "h2,http/1.1",
+            ])
             .args(args)
             .current_dir(dir)
             .stdin(Stdio::piped())
@@ -228,7 +240,8 @@ mod tests {
         issue(at, "ca", "server");
         issue(at, "clients", "anna");
         issue(at, "strangers", "mallory");
-        let (anna, mallory) = (["-cert", "anna.crt", "-key", "anna.key"], ["-cert", "mallory.crt", "-key", "mallory.key"]);
+        let (anna, mallory) =
+            (["-cert", "anna.crt", "-key", "anna.key"], ["-cert", "mallory.crt", "-key", "mallory.key"]);
         let clients = at.join("clients.crt");
         for (clients, args, want) in [
             (Clients::NotAsked, &[][..], Some("nobody")),
