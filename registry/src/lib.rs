@@ -18,8 +18,11 @@
 
 pub mod access;
 pub mod access_log;
+mod answer;
 pub mod backend;
 pub mod counters;
+mod document;
+mod engine;
 pub mod gate;
 pub mod health;
 pub mod http;
@@ -29,9 +32,12 @@ pub mod names;
 pub mod notify;
 pub mod options;
 pub mod page;
+mod protocol;
 pub mod record;
 pub mod route;
 pub mod seat;
 pub mod service;
 pub mod stop;
 pub mod tls;
+
+pub use engine::{ServeError, serve};

@@ -43,7 +43,7 @@ pub use disk::{Disk, PruneMode, PruneScope, Pruned, Record, Scratch};
 pub use docker_dir::DockerDir;
 pub use error::{ContentError, DocumentKind};
 pub use event::{Event, Observer, Silent};
-pub use image::{FoundImage, Image, LayerInfo, copy_image, find_image, load_image};
+pub use image::{FoundImage, Image, LayerInfo, copy_image, find_image, load_image, platforms_of};
 pub use ingest::{Ingest, Sealed};
 pub use layout::Layout;
 pub use memory::Memory;
