@@ -46,6 +46,8 @@ pub(crate) enum CommandError {
     Execute(#[from] ExecuteError),
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
+    #[error(transparent)]
+    Serving(#[from] super::registry::RegistryFailure),
     #[error("cannot pull `{name}`")]
     Pull { name: String, source: SeamError },
     #[error("cannot listen for interrupts: {0}")]
@@ -94,6 +96,7 @@ impl CommandError {
     /// 0 for a reader that went away, 2 for a wrong command line, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
+            Self::Serving(error) if error.is_usage() => 2,
             Self::Execute(error) => error.exit_code(),
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::UnknownFilter { .. }
@@ -114,6 +117,7 @@ impl CommandError {
         match self {
             Self::Content(error) => error.help(),
             Self::Registry(error) => error.help(),
+            Self::Serving(error) => error.help(),
             Self::Template(error) => error.help(),
             Self::Build(error) => error.help(),
             Self::Pull { source, .. } => source.help.clone(),

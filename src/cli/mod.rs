@@ -29,6 +29,7 @@ mod locate;
 mod man;
 mod pack;
 mod prune;
+mod registry;
 mod rmi;
 mod row;
 mod run;
@@ -125,6 +126,7 @@ enum Verb {
     Load(load::Load),
     Man(man::Man),
     Prune(prune::Prune),
+    Registry(registry::Registry),
     Rmi(rmi::Rmi),
     Run(run::Run),
     Save(save::Save),
@@ -146,6 +148,7 @@ impl Verb {
             Self::Load(verb) => verb.run(world),
             Self::Man(verb) => verb.run(world),
             Self::Prune(verb) => verb.run(world),
+            Self::Registry(verb) => verb.run(world),
             Self::Rmi(verb) => verb.run(world),
             Self::Run(verb) => verb.run(world),
             Self::Save(verb) => verb.run(world),
@@ -189,6 +192,12 @@ pub fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     error.print().unwrap_or_default();
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// Says something on stderr that belongs to no result.
+pub(crate) fn note(text: std::fmt::Arguments<'_>) {
+    // Nobody is left to be told that stderr cannot be written.
+    writeln!(io::stderr(), "{text}").ok();
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     "build",
     "completion",
     "create",
@@ -13,6 +13,7 @@ const VERBS: [&str; 16] = [
     "load",
     "man",
     "prune",
+    "registry",
     "rmi",
     "run",
     "save",

@@ -122,7 +122,7 @@ impl Distribution {
             (run.tell)(&Step::Marking(name.clone()));
             run.mark(name, &mut marks, &mut idle)?;
         }
-        run.manifests(&idle, &marks)?;
+        run.manifests(&idle)?;
         run.sweep(&marks)?;
         for name in &*names {
             run.links(name)?;
@@ -219,10 +219,10 @@ impl Run<'_> {
         }
         // Trees of registries before 2.1: a tag may lead to what is linked among the layers only.
         for tag in self.inner.list_tags(name)?.iter().flat_map(|tags| tags.iter()) {
-            if let Some(digest) = self.inner.link(&paths::current(name, tag))? {
-                if let Some(target) = self.inner.link(&paths::layer(name, &digest))? {
-                    revisions.entry(digest).or_insert(target);
-                }
+            if let Some(digest) = self.inner.link(&paths::current(name, tag))?
+                && let Some(target) = self.inner.link(&paths::layer(name, &digest))?
+            {
+                revisions.entry(digest).or_insert(target);
             }
         }
         Ok(revisions)
@@ -296,7 +296,7 @@ impl Run<'_> {
     }
 
     /// Removes manifests that nothing leads to.
-    fn manifests(&mut self, idle: &[(Name, Digest, Digest)], marks: &HashSet<Digest>) -> Result<(), BackendError> {
+    fn manifests(&mut self, idle: &[(Name, Digest, Digest)]) -> Result<(), BackendError> {
         for (name, digest, target) in idle {
             (self.tell)(&Step::Manifest(name.clone(), *digest));
             self.collected.manifests += 1;
@@ -305,7 +305,7 @@ impl Run<'_> {
             }
             let _lock = self.inner.lock([target])?;
             // A tag may have been pointed at it since, which touches it.
-            if marks.contains(target) && self.is_young(target)? || self.is_young(target)? {
+            if self.is_young(target)? {
                 continue;
             }
             self.inner.remove(paths::parent(&paths::revision(name, digest)))?;

@@ -132,10 +132,10 @@ impl Distribution {
                 let entries = inner.tree.list(&directory).map_err(|error| inner.failed("list", &directory, error))?;
                 for entry in entries.into_iter().flatten() {
                     let link = inner.link(&format!("{directory}/{}/link", entry.name))?;
-                    if let Some(digest) = link.filter(|digest| !lost.contains(digest)) {
-                        if !inner.has_bytes(&digest)? {
-                            lost.push(digest);
-                        }
+                    if let Some(digest) = link.filter(|digest| !lost.contains(digest))
+                        && !inner.has_bytes(&digest)?
+                    {
+                        lost.push(digest);
                     }
                 }
             }
