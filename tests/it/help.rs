@@ -2,17 +2,22 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 22] = [
     "build",
     "completion",
+    "copy",
     "create",
     "diff",
     "history",
     "images",
     "inspect",
     "load",
+    "login",
+    "logout",
     "man",
     "prune",
+    "pull",
+    "push",
     "registry",
     "rmi",
     "run",
