@@ -8,13 +8,15 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use content::ContentError;
 use content::tar::TarError;
 use oci::{PlatformError, ReferenceError};
 use registry_client::RegistryError;
 
-use crate::build::BuildError;
+use crate::build::{BuildError, SeamError};
+use crate::carry::CarryError;
 use crate::cluster::ClusterError;
 use crate::execute::ExecuteError;
 use crate::rootfs::RootfsError;
@@ -53,6 +55,12 @@ pub(crate) enum CommandError {
     Transfer(#[from] TransferError),
     #[error("cannot {verb} `{name}`")]
     Move { verb: &'static str, name: String, source: TransferError },
+    #[error(transparent)]
+    Carry(#[from] CarryError),
+    #[error("nothing in `{what}` asks for `{image}`")]
+    NobodyAsks { image: String, what: String, names: Vec<String> },
+    #[error("cannot write `{}`", path.display())]
+    WriteLock { path: PathBuf, source: SeamError },
     #[error("there is nobody to ask: no terminal")]
     NobodyToAsk,
     #[error("nobody is logged in to {key}")]
@@ -145,6 +153,9 @@ impl CommandError {
             Self::Build(error) => error.help(),
             Self::Transfer(error) | Self::Move { source: error, .. } => error.help(),
             Self::NotLoggedIn { key } => Some(format!("`sealos login {key}` does it")),
+            Self::Carry(error) => error.help(),
+            Self::NobodyAsks { names, .. } if names.is_empty() => Some("it asks for no images at all".to_owned()),
+            Self::NobodyAsks { names, .. } => Some(format!("it asks for {}", names.join(", "))),
             Self::NobodyToAsk => Some("give the password on stdin with `--password-stdin`".to_owned()),
             Self::Sandbox(error) => error.help(),
             Self::Cluster(error) => error.help(),

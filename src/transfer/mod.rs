@@ -19,9 +19,22 @@ mod pull;
 mod recompress;
 mod target;
 
+use content::{Keeper, Source};
+use oci::Descriptor;
+
 pub(crate) use choose::Platforms;
 pub(crate) use copy::{CopyOutcome, CopyWish, Digests, Mode, copy_image, write_digest};
 pub(crate) use error::TransferError;
 pub(crate) use places::{LazyStore, Origin, open, resolve};
 pub(crate) use pull::{PullPolicy, Pulled, Puller};
 pub(crate) use target::Target;
+
+/// An image of another program's store, opened: the source, and what its name stands for there.
+///
+/// # Errors
+/// When the program or the image is not there.
+pub(crate) fn foreign(keeper: Keeper, name: &str) -> Result<(Box<dyn Source>, Descriptor), TransferError> {
+    let opened = foreign::Foreign::open(foreign::Address::new(keeper, name))?;
+    let root = opened.root().clone();
+    Ok((Box::new(opened), root))
+}
