@@ -3,9 +3,12 @@
 //! The rooms and who may look at whom are in ARCHITECTURE.md; `tests/tidy.rs` holds the table.
 
 pub mod build;
+pub mod carry;
 pub mod charts;
 pub mod cli;
 pub mod cluster;
+pub mod clusterfile;
+pub mod discover;
 pub mod execute;
 pub mod helm;
 pub mod kubefile;

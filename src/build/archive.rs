@@ -9,10 +9,9 @@ use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use content::tar::{Entry, EntryKind, TarError, TarReader};
-use oci::Compression;
+use content::packing::Packing;
+use content::tar::{Entry, EntryKind, TarError, TarReader, is_tar};
 
-use super::decompress::{self, Packing};
 use super::error::BuildError;
 use super::item::{Content, Identity, Item};
 use super::walk::split;
@@ -26,11 +25,11 @@ const BUFFER: usize = 256 << 10;
 /// When it cannot be read.
 pub(crate) fn recognise(file: &File, path: &Path) -> Result<Option<Packing>, BuildError> {
     let unreadable = |source| BuildError::Source { doing: "read", path: path.to_owned(), source };
-    let (packing, input) = decompress::detect(rewound(file).map_err(unreadable)?).map_err(unreadable)?;
+    let (packing, input) = Packing::detect(BufReader::new(rewound(file).map_err(unreadable)?)).map_err(unreadable)?;
     let mut head = Vec::new();
-    let opened = decompress::open(packing, input).map_err(unreadable)?;
+    let opened = packing.open(input).map_err(unreadable)?;
     match opened.take(512).read_to_end(&mut head) {
-        Ok(_) => Ok(is_tar_header(&head).then_some(packing)),
+        Ok(_) => Ok(is_tar(&head).then_some(packing)),
         Err(source) if source.kind() == io::ErrorKind::OutOfMemory => Err(unreadable(source)),
         // A file that only looks compressed is no archive.
         Err(_) => Ok(None),
@@ -42,16 +41,6 @@ fn rewound(mut file: &File) -> io::Result<&File> {
     Ok(file)
 }
 
-/// Whether a block is a tar header: what the checksum says. A block of zeros is the end of an empty tar, but also the
-/// beginning of many other files.
-fn is_tar_header(block: &[u8]) -> bool {
-    let Ok(block) = <&[u8; 512]>::try_from(block) else { return false };
-    let digits: String = block[148..156].iter().filter(|byte| byte.is_ascii_digit()).map(|b| char::from(*b)).collect();
-    let sum: u64 =
-        block.iter().enumerate().map(|(at, b)| if (148..156).contains(&at) { 32 } else { u64::from(*b) }).sum();
-    u64::from_str_radix(&digits, 8).is_ok_and(|stored| stored == sum) && block[0] != 0
-}
-
 /// The files of an archive, by their paths in it. `spool` takes contents that cannot be read where they are.
 ///
 /// # Errors
@@ -60,7 +49,7 @@ pub(crate) fn read(file: File, packing: Packing, path: &Path, spool: &mut Spooli
     let unreadable = |source| BuildError::Source { doing: "read", path: path.to_owned(), source };
     let damaged = |source: TarError| BuildError::Archive { path: path.to_owned(), source };
     let archive = Arc::new(file);
-    let input = decompress::open(packing, rewound(&archive).map_err(unreadable)?).map_err(unreadable)?;
+    let input = packing.open(BufReader::new(rewound(&archive).map_err(unreadable)?)).map_err(unreadable)?;
     let mut tar = TarReader::new(BufReader::with_capacity(BUFFER, input));
     let mut items: Vec<Item> = Vec::new();
     let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
@@ -76,7 +65,7 @@ pub(crate) fn read(file: File, packing: Packing, path: &Path, spool: &mut Spooli
                 item
             }
             EntryKind::File { size } => {
-                let is_plain = packing == Packing::Layer(Compression::None) && !tar.is_sparse();
+                let is_plain = packing == Packing::NONE && !tar.is_sparse();
                 let (content, offset) = match is_plain {
                     true => (Arc::clone(&archive), tar.content_offset()),
                     false => spool.take(&mut tar, *size).map_err(unreadable)?,

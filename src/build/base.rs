@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use content::archive;
-use content::{ContentError, CopyOptions, Image, LayerInfo, Named, Silent, Source, copy, load_image};
+use content::{ContentError, CopyOptions, Image, LayerInfo, Named, Silent, Source, copy_image, find_image, load_image};
 use oci::{Descriptor, ImageConfig, Platform};
 
 use super::error::BuildError;
@@ -66,11 +66,7 @@ pub(crate) fn find(
 }
 
 fn load(world: &World<'_>, name: &str, root: &Descriptor, platform: &Platform) -> Result<BaseImage, BuildError> {
-    let wrong = |available: String| BuildError::WrongPlatform {
-        name: name.to_owned(),
-        wanted: platform.to_string(),
-        available,
-    };
+    let wrong = |available| wrong_platform(name, platform, available);
     let image: Image = match load_image(world.store, root, platform) {
         Err(ContentError::NoPlatform { available, .. }) => return Err(wrong(available)),
         other => other?,
@@ -82,6 +78,10 @@ fn load(world: &World<'_>, name: &str, root: &Descriptor, platform: &Platform) -
         return Err(wrong(own.to_string()));
     }
     Ok(BaseImage { config, layers: image.layers })
+}
+
+fn wrong_platform(name: &str, platform: &Platform, available: String) -> BuildError {
+    BuildError::WrongPlatform { name: name.to_owned(), wanted: platform.to_string(), available }
 }
 
 /// Finds an image of an OCI layout (directory or archive), and brings it into the store. Behind the path, `:TAG` and
@@ -110,8 +110,14 @@ pub(crate) fn from_layout(
         ContentError::UnknownImage { place, name: wanted.clone().unwrap_or_else(|| name.to_owned()), similar }
     };
     let root = layout.images().iter().find(is_wanted).ok_or_else(missing)?.root.clone();
-    copy(&layout, world.store, std::slice::from_ref(&root), &CopyOptions::default(), &Silent)?;
-    load(world, name, &root, platform)
+    match find_image(&layout, &root, platform) {
+        Ok(found) => {
+            copy_image(&layout, world.store, &found, &CopyOptions::default(), &Silent)?;
+            load(world, name, &root, platform)
+        }
+        Err(ContentError::NoPlatform { available, .. }) => Err(wrong_platform(name, platform, available)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A place as path and tag or digest.

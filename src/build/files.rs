@@ -91,18 +91,26 @@ impl<'a> Files<'a> {
     }
 
     fn scan(&self, layer: &LayerInfo) -> Result<Vec<Entry>, BuildError> {
-        let path = self.kept(&layer.diff_id);
-        if let Some(entries) = load(&path) {
-            return Ok(entries);
-        }
-        let entries = Tree::scan(self.store, &layer.descriptor, layer.diff_id)?;
-        keep(&path, &entries).map_err(|source| BuildError::Cache { path, source })?;
-        Ok(entries)
+        scan(self.store, layer)
     }
+}
 
-    fn kept(&self, diff_id: &DiffId) -> PathBuf {
-        self.store.cache_dir().join("trees").join(format!("{}.json", diff_id.0.hex()))
+/// The entries of a layer, in its order, whiteouts included; read once for a store.
+///
+/// # Errors
+/// When the layer cannot be read.
+pub(crate) fn scan(store: &Disk, layer: &LayerInfo) -> Result<Vec<Entry>, BuildError> {
+    let path = kept(store, &layer.diff_id);
+    if let Some(entries) = load(&path) {
+        return Ok(entries);
     }
+    let entries = Tree::scan(store, &layer.descriptor, layer.diff_id)?;
+    keep(&path, &entries).map_err(|source| BuildError::Cache { path, source })?;
+    Ok(entries)
+}
+
+fn kept(store: &Disk, diff_id: &DiffId) -> PathBuf {
+    store.cache_dir().join("trees").join(format!("{}.json", diff_id.0.hex()))
 }
 
 impl Places for Tree<'_> {

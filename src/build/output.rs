@@ -13,11 +13,11 @@ use serde_json::json;
 use super::BuildOutcome;
 use super::error::BuildError;
 use super::event::BuildEvent;
-use super::flatten::{Whiteouts, flatten};
+use super::flatten::{flatten, visit};
 use super::image::BuiltImage;
 use super::request::{BuildRequest, Output};
 use super::world::World;
-use crate::rootfs::{Ownership, UnpackOptions, unpack};
+use crate::rootfs::{Extractor, Ownership, UnpackOptions, unpack};
 
 /// An image and its layers.
 pub(crate) struct Exported<'a> {
@@ -44,11 +44,11 @@ pub(crate) fn export(request: &BuildRequest, world: &World<'_>, results: &[Expor
             }
             Output::Tar(path) => {
                 let path = request.working_directory.join(path);
-                atomically(&path, |file| flatten(world.store, single(results)?, Whiteouts::Drop, file).map(drop))?;
+                atomically(&path, |file| flatten(world.store, single(results)?, 0, file).map(drop))?;
             }
             Output::TarStream => {
                 let mut stdout = world.stdout.lock().unwrap_or_else(PoisonError::into_inner);
-                flatten(world.store, single(results)?, Whiteouts::Drop, &mut **stdout).map(drop)?;
+                flatten(world.store, single(results)?, 0, &mut **stdout).map(drop)?;
             }
             Output::OciArchive(_) => {}
         }
@@ -66,14 +66,34 @@ fn single<'a>(results: &[Exported<'a>]) -> Result<&'a [LayerInfo], BuildError> {
     }
 }
 
+/// Writes into a directory. What is in it stays, as with docker and buildah, where the image has nothing of that name.
 fn directory(world: &World<'_>, layers: &[LayerInfo], into: &Path) -> Result<(), BuildError> {
-    let pairs: Vec<_> = layers.iter().map(|layer| (layer.descriptor.clone(), layer.diff_id)).collect();
     let ownership = if rustix::process::geteuid().is_root() { Ownership::Preserve } else { Ownership::Caller };
     let options = UnpackOptions { ownership, ..UnpackOptions::default() };
-    for warning in unpack(world.store, &pairs, into, &options)?.warnings {
+    let unpacked = match has_entries(into) {
+        false => {
+            let pairs: Vec<_> = layers.iter().map(|layer| (layer.descriptor.clone(), layer.diff_id)).collect();
+            unpack(world.store, &pairs, into, &options)?
+        }
+        true => {
+            let mut extractor = Extractor::new(into, &options)?;
+            // Whiteouts would take away what is not the image's, and the directory itself is somebody else's.
+            visit(world.store, layers, 0, &mut |entry, content| match entry.path.is_empty() {
+                true => Ok(()),
+                false => Ok(extractor.apply(entry, content)?),
+            })?;
+            extractor.finish()?
+        }
+    };
+    for warning in unpacked.warnings {
         world.observer.event(&BuildEvent::Warning(warning.to_string()));
     }
     Ok(())
+}
+
+/// Whether something is in a directory. One that cannot be read is left to whoever writes into it.
+fn has_entries(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Writes a file so that nobody sees half of it.

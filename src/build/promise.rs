@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use content::Scratch;
+use content::packing::Packing;
 use content::tar::EntryKind;
 use oci::{Algorithm, Digest, Hasher};
 use registry_client::redacted;
 
 use super::archive::{self, Spooling};
 use super::copy::{CONTEXT_MODE, Copier, CopyOrder, Unpack};
-use super::decompress::Packing;
 use super::destination::{Target, land, land_file};
 use super::error::BuildError;
 use super::fingerprint::Fingerprint;

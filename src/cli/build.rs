@@ -27,15 +27,18 @@ pub(crate) struct Build {
     /// The directory with the files to copy, the URL of a tar archive, or - for one on stdin
     #[arg(default_value = ".")]
     pub(crate) context: String,
-    /// The recipe: a path here or in the context, a URL, or - for stdin
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) file: Option<String>,
+    /// The recipe: a path here or in the context, a URL, or - for stdin; of several, the stages stand behind each other
+    #[arg(short, long, value_name = "FILE", value_delimiter = ',')]
+    pub(crate) file: Vec<String>,
     /// A name for the image
     #[arg(short, long, value_name = "NAME")]
     pub(crate) tag: Vec<String>,
     /// Which platforms to build for [default: this machine's]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
     pub(crate) platform: Vec<Platform>,
+    /// Build for every platform that all base images are there for
+    #[arg(long, conflicts_with = "platform")]
+    pub(crate) all_platforms: bool,
     /// A name for the index of several platforms; the same as --tag
     #[arg(long, value_name = "NAME")]
     pub(crate) manifest: Option<String>,

@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use content::{ContentError, CopyOptions, Disk, Observer, Sink, Source, copy, load_image};
+use content::{
+    ContentError, CopyOptions, Disk, Observer, Sink, Source, copy_image, find_image, load_image, platforms_of,
+};
 use oci::{Descriptor, Platform, Reference};
 use registry_client::{Client, ClientOptions, Credentials, RegistryError, Secret, Tls};
 
@@ -13,7 +15,6 @@ use crate::build::{
     self, BuildError, BuildEvent, BuildObserver, BuildOutcome, BuildRequest, ContextPlace, Fetch, Fetched,
     KubefilePlace, OutputStream, PullPolicy, Resolver, SeamError,
 };
-use crate::kubefile;
 use crate::report::{self, Event, Reporter, Step, StepState, Watch};
 use crate::sandbox::{self, SandboxError};
 
@@ -41,13 +42,14 @@ pub(crate) fn prepare(world: &World<'_>, request: &BuildRequest) -> Result<(), C
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let context = match (&request.context, &request.kubefile) {
-        (ContextPlace::Directory(context), KubefilePlace::Discovered | KubefilePlace::Path(_)) => context,
+    let is_here = |place: &KubefilePlace| matches!(place, KubefilePlace::Discovered | KubefilePlace::Path(_));
+    let are_here = is_here(&request.kubefile) && request.more_kubefiles.iter().all(is_here);
+    let context = match &request.context {
+        ContextPlace::Directory(context) if are_here => context,
         _ => return enter_if_possible(),
     };
     let disk = world.disk()?;
-    let text = build::find_kubefile(request, context, &build::World::offline(&disk, &build::Unobserved))?;
-    let kubefile = kubefile::parse(&text.text, &text.name).map_err(BuildError::from)?;
+    let (kubefile, _) = build::find_kubefile(request, context, &build::World::offline(&disk, &build::Unobserved))?;
     if build::needs_privilege(&kubefile, request.target.as_deref()) {
         sandbox::enter_user_namespace()?;
     }
@@ -114,6 +116,14 @@ impl Resolver for Network<'_> {
         let reference: Reference = name.parse().map_err(SeamError::new)?;
         self.pull(&reference, platform).map(Some)
     }
+
+    fn platforms(&self, name: &str) -> Result<Vec<Platform>, SeamError> {
+        let reference: Reference = name.parse().map_err(SeamError::new)?;
+        let client = client(self.args, reference.registry());
+        let repository = client.repository(&reference).map_err(refused)?;
+        let root = repository.resolve(&reference).map_err(failed)?;
+        platforms_of(&repository, &root).map_err(failed)
+    }
 }
 
 impl Network<'_> {
@@ -123,19 +133,18 @@ impl Network<'_> {
         let client = client(self.args, reference.registry());
         let repository = client.repository(reference).map_err(refused)?;
         let root = repository.resolve(reference).map_err(failed)?;
-        // One platform of an index is pulled: the others may be large and are not asked for.
-        let image = load_image(&repository, &root, platform).map_err(|error| failed(called(error, reference)))?;
-        let available = image.config.value().platform();
+        // One platform of an index is pulled: the others may be large and are not asked for. The name stands for the
+        // index all the same, so that another platform's image does not take it from this one's.
+        let found = find_image(&repository, &root, platform).map_err(|error| failed(called(error, reference)))?;
+        let available = found.image.config.value().platform();
         if !available.serves(platform) {
             let (place, name) = (Source::place(&repository), reference.familiar());
             let (wanted, available) = (platform.to_string(), available.to_string());
             return Err(failed(ContentError::NoPlatform { place, name, wanted, available }));
         }
-        let image = image.manifest_descriptor;
-        copy(&repository, self.store, std::slice::from_ref(&image), &CopyOptions::default(), self.observer)
-            .map_err(failed)?;
-        self.store.tag(reference, &image).map_err(failed)?;
-        Ok(image)
+        copy_image(&repository, self.store, &found, &CopyOptions::default(), self.observer).map_err(failed)?;
+        self.store.tag(reference, &root).map_err(failed)?;
+        Ok(root)
     }
 
     /// The image in the store, if it is there for the platform.

@@ -57,19 +57,23 @@ pub(crate) enum CommandError {
     #[error("cannot tell where images are kept: neither XDG_DATA_HOME nor HOME is an absolute path")]
     NoHome,
     #[error("there is no filter `{key}`")]
-    UnknownFilter { key: String, similar: Option<&'static str> },
+    UnknownFilter { key: String, similar: Option<&'static str>, keys: String },
     #[error("the filter `{text}` is wrong: expected {expected}")]
     FilterValue { text: String, expected: &'static str },
     #[error("a tag cannot carry a digest: `{0}`")]
     TagWithDigest(String),
     #[error("`{id}` has several names: {}", names.join(", "))]
     SeveralNames { id: String, names: Vec<String> },
+    #[error("`{id}` is in use by {}", by.join(", "))]
+    InUse { id: String, by: Vec<String> },
     #[error("images are not written to a terminal")]
     StdoutIsTerminal,
     #[error("a directory cannot be written to stdout")]
     DirectoryNeedsName,
     #[error("there is no archive: stdin is a terminal")]
     StdinIsTerminal,
+    #[error("cannot load from `{text}`: `{scheme}` is not understood")]
+    Scheme { text: String, scheme: String },
     #[error("`{0}` is an artifact and not an image: it has no image configuration")]
     NotAnImage(String),
     #[error("{} errors", .0.len())]
@@ -119,13 +123,19 @@ impl CommandError {
             Self::Rootfs(error) => error.help(),
             Self::NoHome => Some("name a directory with `--root`".to_owned()),
             Self::UnknownFilter { similar: Some(key), .. } => Some(format!("did you mean `{key}`?")),
-            Self::UnknownFilter { similar: None, .. } => Some(format!("there are {}", super::filter::KEYS.join(", "))),
+            Self::UnknownFilter { similar: None, keys, .. } => Some(format!("there are {keys}")),
             Self::SeveralNames { .. } => {
                 Some("remove one of the names, or all of them and the image with `--force`".to_owned())
             }
+            Self::InUse { .. } => Some("remove it all the same with `--force`".to_owned()),
             Self::StdoutIsTerminal => Some("name a file with `-o FILE`, or pipe stdout somewhere".to_owned()),
             Self::DirectoryNeedsName => Some("name it with `-o DIR`".to_owned()),
             Self::StdinIsTerminal => Some("name a file with `-i FILE`, or pipe one in".to_owned()),
+            Self::Scheme { text, scheme } => Some(match scheme.as_str() {
+                "docker" | "oras" => "an image of a registry is pulled, not loaded".to_owned(),
+                "file" => format!("name the path: `sealos load -i {}`", text.trim_start_matches("file://")),
+                _ => "fetch the file first, or serve it by http or https".to_owned(),
+            }),
             Self::HostsNotSupported(_) => Some(
                 "`sealos run IMAGE` unpacks images and runs their commands on this machine; leave the flag out"
                     .to_owned(),

@@ -33,6 +33,7 @@ mod rmi;
 mod row;
 mod run;
 mod save;
+mod schema;
 mod show;
 mod summary;
 mod tag;
@@ -127,6 +128,7 @@ enum Verb {
     Rmi(rmi::Rmi),
     Run(run::Run),
     Save(save::Save),
+    Schema(schema::Schema),
     Tag(tag::Tag),
     Version(version::Version),
 }
@@ -147,6 +149,7 @@ impl Verb {
             Self::Rmi(verb) => verb.run(world),
             Self::Run(verb) => verb.run(world),
             Self::Save(verb) => verb.run(world),
+            Self::Schema(verb) => verb.run(world),
             Self::Tag(verb) => verb.run(world),
             Self::Version(verb) => verb.run(world),
         }

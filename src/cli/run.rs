@@ -13,7 +13,7 @@ use super::execution::{Showing, engine, unpack_options};
 use super::find_or_pull::{Wanted, find_or_pull, shown};
 use super::image_layers::image_layers;
 use super::world::{Silence, World, is_real_root};
-use crate::build::{BuildRequest, ContextPlace, KubefilePlace};
+use crate::build::{BuildRequest, ContextPlace, KubefilePlace, Platforms};
 use crate::cluster::{ClusterName, Layout};
 use crate::execute::{self, Images, Repeat};
 use crate::plan::{Desired, Mount, Override, Subject};
@@ -61,6 +61,9 @@ pub(crate) struct Run {
     pub(crate) registry: Registry,
     #[command(flatten)]
     hosts: Hosts,
+    /// No progress; what the commands say is still shown
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
     /// The kind of archive; it is found out
     #[arg(short, long, hide = true)]
     pub(crate) transport: Option<String>,
@@ -126,7 +129,7 @@ impl Run {
         if self.dry_run {
             return write!(world.out, "{preview}").map_err(CommandError::Output);
         }
-        let reporter = world.reporter(Silence::Unasked);
+        let reporter = world.reporter(Silence::from(self.quiet));
         let interrupt = Interrupt::default();
         let wish = interrupt.clone();
         ctrlc::set_handler(move || wish.wish())?;
@@ -157,7 +160,7 @@ impl Run {
         if let Some(file) = &self.file {
             request.kubefile = KubefilePlace::parse(file);
         }
-        request.platforms.extend(self.platform.clone());
+        request.platforms = Platforms::Listed(self.platform.iter().cloned().collect());
         request
     }
 
@@ -168,7 +171,7 @@ impl Run {
             match kind_of(argument) {
                 Kind::Archive => {
                     let disk = world.disk()?;
-                    let reporter = world.reporter(Silence::Unasked);
+                    let reporter = world.reporter(Silence::from(self.quiet));
                     let loaded = archive::load(Path::new(argument), &disk, &Watch(&*reporter));
                     reporter.finish();
                     wanted
@@ -176,7 +179,7 @@ impl Run {
                 }
                 Kind::Directory => {
                     let disk = world.disk()?;
-                    let reporter = world.reporter(Silence::Unasked);
+                    let reporter = world.reporter(Silence::from(self.quiet));
                     let built = build(&self.recipe(argument), &disk, &self.registry, &*reporter);
                     reporter.finish();
                     let root = built?.root;
@@ -186,7 +189,7 @@ impl Run {
                 }
                 Kind::Image => {
                     let disk = world.disk()?;
-                    let reporter = world.reporter(Silence::Unasked);
+                    let reporter = world.reporter(Silence::from(self.quiet));
                     let watch = Watch(&*reporter);
                     let found = find_or_pull(argument, self.platform.as_ref(), &disk, &self.registry, &watch);
                     reporter.finish();

@@ -4,15 +4,15 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use content::Disk;
 use content::archive::{self, SaveOptions};
+use content::{Disk, present};
 use oci::{Compression, Descriptor, Platform, Reference};
 
 use super::error::CommandError;
 use super::pack;
 use super::whole_file::WholeFile;
 use super::world::{Silence, World};
-use crate::report::{Event, Watch};
+use crate::report::{Event, Reporter, Watch};
 
 /// Write images to a file or a directory
 ///
@@ -99,8 +99,8 @@ impl Save {
             return Err(if directory { CommandError::DirectoryNeedsName } else { CommandError::StdoutIsTerminal });
         }
         let disk = world.disk()?;
-        let images = self.names.iter().map(|name| find(&disk, name)).collect::<Result<Images, _>>()?;
         let reporter = world.reporter(Silence::from(self.quiet));
+        let images = self.names.iter().map(|name| self.find(&disk, name, &*reporter)).collect::<Result<Images, _>>()?;
         if self.uncompressed {
             let text = "layers are written as they are; --uncompressed changes nothing";
             reporter.event(&Event::Warning(text.to_owned()));
@@ -123,6 +123,28 @@ impl Save {
         };
         reporter.finish();
         result
+    }
+
+    /// An image and the name it is saved under: the one that was asked for, none if it was asked for by its id. Of an
+    /// index that was pulled for some platforms, those are saved.
+    fn find(
+        &self,
+        disk: &Disk,
+        text: &str,
+        reporter: &dyn Reporter,
+    ) -> Result<(Option<Reference>, Descriptor), CommandError> {
+        let record = disk.find(text)?;
+        if self.platform.is_some() && matches!(self.format, Form::DockerArchive) {
+            return Ok((record.name, record.root));
+        }
+        let found = present(disk, &record.root)?;
+        let platforms = found.missing.iter().filter_map(|image| Some(image.platform.as_ref()?.to_string()));
+        let platforms: Vec<String> = platforms.filter(|platform| !platform.starts_with("unknown/")).collect();
+        if !platforms.is_empty() {
+            let text = format!("{text} is saved without {}, which the store does not have", platforms.join(", "));
+            reporter.event(&Event::Warning(text));
+        }
+        Ok((record.name, found.root))
     }
 
     fn to_file(&self, work: &Work<'_>, path: &Path) -> Result<(), CommandError> {
@@ -160,12 +182,6 @@ struct Work<'a> {
     images: &'a Images,
     options: &'a SaveOptions,
     watch: Watch<'a>,
-}
-
-/// An image and the name it is saved under: the one that was asked for, none if it was asked for by its id.
-fn find(disk: &Disk, text: &str) -> Result<(Option<Reference>, Descriptor), CommandError> {
-    let record = disk.find(text)?;
-    Ok((record.name, record.root))
 }
 
 /// Stdout, remembering how it failed.

@@ -29,8 +29,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use error::Source;
+pub(crate) use error::nearest;
 pub use error::{CallError, ErrorKind, Location, TemplateError};
-use error::{Source, nearest};
 use exec::Exec;
 pub use functions::Time;
 use node::Definition;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use content::{Source, fetch_document};
 use oci::{Compression, Index, MediaType};
-use sealos::build::{ContextPlace, Format, KubefilePlace, Layering, Output, build, needs_privilege};
+use sealos::build::{ContextPlace, Format, KubefilePlace, Layering, Output, Platforms, build, needs_privilege};
 
 use super::support::{Lab, name, platform};
 
@@ -51,7 +51,7 @@ fn several_platforms_become_an_index() {
     lab.file("amd64.txt", "x").file("arm64.txt", "y");
     let built = lab
         .build_with("FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH.txt /arch\n", |it| {
-            it.platforms = vec![platform("linux/amd64"), platform("linux/arm64")];
+            it.platforms = Platforms::Listed(vec![platform("linux/amd64"), platform("linux/arm64")]);
             it.tags = vec![name("multi")];
             it.outputs = vec![Output::Directory("out".into())];
             it.metadata_file = Some("facts.json".into());
@@ -105,6 +105,37 @@ fn the_root_file_system_can_be_written_out() {
 }
 
 #[test]
+fn what_is_in_an_output_directory_stays_where_the_image_has_nothing() {
+    let lab = Lab::new();
+    lab.file("a", "A").file("d/b", "B").link("link", "a");
+    let place = lab.place.path();
+    let write = |name: &str, text: &str| {
+        let path = place.join("out").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    for (name, text) in
+        [("own", "mine"), ("gone", "not the image's"), ("d/own", "mine"), ("d/b", "old"), ("a/x", "old")]
+    {
+        write(name, text);
+    }
+    std::os::unix::fs::symlink("/nonexistent", place.join("out/link")).unwrap();
+    let mode = |name: &str| fs::metadata(place.join(name)).unwrap().mode() & 0o7777;
+    fs::set_permissions(place.join("out"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let base = "FROM scratch\nCOPY a /gone\n";
+    lab.build_with(base, |it| it.tags = vec![name("base")]).unwrap();
+    for _ in 0..2 {
+        lab.build_with("FROM base\nCOPY . /\n", |it| it.outputs = vec![Output::Directory("out".into())]).unwrap();
+        let read = |name: &str| fs::read_to_string(place.join("out").join(name)).unwrap();
+        for (name, text) in [("own", "mine"), ("d/own", "mine"), ("d/b", "B"), ("a", "A"), ("link", "A"), ("gone", "A")]
+        {
+            assert_eq!(read(name), text, "{name}");
+        }
+        assert_eq!((mode("out"), mode("out/d")), (0o700, mode("context/d")));
+    }
+}
+
+#[test]
 fn a_context_can_come_from_stdin_and_so_can_the_kubefile() {
     let lab = Lab::new();
     lab.file("f", "F");
@@ -113,6 +144,23 @@ fn a_context_can_come_from_stdin_and_so_can_the_kubefile() {
     let mut request = lab.request();
     request.kubefile = KubefilePlace::Stdin;
     assert_eq!(lab.look(build(&request, &world).unwrap()).plain(), ["g=F"]);
+
+    // A Kubefile where the context should be: it has no files.
+    let alone = |text: &'static str| {
+        let mut world = lab.world();
+        world.stdin = std::sync::Mutex::new(Box::new(text.as_bytes()));
+        let mut request = lab.request();
+        request.context = ContextPlace::Stdin;
+        build(&request, &world)
+    };
+    let built = lab.look(alone("FROM scratch\nCOPY <<X /g\nF\nX\n").unwrap());
+    assert_eq!(built.plain(), ["g=F\n"]);
+    for (text, part) in
+        [("FROM scratch\nCOPY f /g\n", "`f` matches nothing"), ("FORM x\n", "did you mean"), ("", "Kubefile")]
+    {
+        let error = alone(text).err().map(|error| super::support::explained(&error)).unwrap_or_default();
+        assert!(error.contains(part), "{text}: {error}");
+    }
 
     lab.file("Kubefile", "FROM scratch\nCOPY f /g\n");
     for flag in ["--gzip", "--zstd", "--no-auto-compress"] {

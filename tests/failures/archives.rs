@@ -1,8 +1,9 @@
 //! Archives that are not what they should be.
 
 use std::fs;
+use std::process::Command;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Said, Sandbox, noise};
 
 /// Where the bytes of a blob begin in a tar that holds it uncompressed, and the member's name.
 fn layer_member(archive: &[u8]) -> (usize, String) {
@@ -106,11 +107,57 @@ fn a_document_under_a_wrong_digest_is_refused() {
 #[test]
 fn what_is_no_image_at_all_is_said_to_be_none() {
     let sandbox = Sandbox::new();
-    fs::write(sandbox.path("text"), "this is not an image\n".repeat(100)).unwrap();
-    sandbox.sealos(&["load", "-q", "-i", &sandbox.at("text")]).refused(&["text"]);
-    sandbox.sealos(&["load", "-q", "-i", &sandbox.at("absent")]).refused(&["absent"]);
+    let readable = "help: what can be read are oci-archives";
+    for (name, content, parts) in [
+        ("empty", &b""[..], &["it is empty", readable][..]),
+        ("text", &b"this is not an image\n".repeat(100), &["a text that begins with `this is not an image`", readable]),
+        ("page.tar", b"<!doctype html><title>Please log in</title>", &["it is a web page"]),
+        ("app.zip", b"PK\x03\x04\x14\0\0\0", &["it is a zip archive"]),
+        ("noise", &noise(2000, 7), &["it is no tar, neither as it is nor compressed"]),
+        ("zeros", &[0; 1024], &["neither an index.json nor a manifest.json"]),
+    ] {
+        fs::write(sandbox.path(name), content).unwrap();
+        let packed = sandbox.path(&format!("{name}.gz"));
+        let gzip = Command::new("gzip").arg("-kn").arg(sandbox.path(name)).status().unwrap();
+        assert!(gzip.success() && packed.exists());
+        for path in [sandbox.path(name), packed] {
+            let shown = path.to_str().unwrap();
+            let said = sandbox.sealos(&["load", "-q", "-i", shown]).refused(parts);
+            assert!(said.contains(shown), "{said}");
+            sandbox.sealos(&["inspect", shown]).refused(parts);
+            let mut command = sandbox.command(&["load", "-q"]);
+            let said = Said::from(command.stdin(fs::File::open(&path).unwrap()).output().unwrap()).refused(parts);
+            assert!(said.contains("stdin"), "{said}");
+        }
+    }
     fs::create_dir(sandbox.path("folder")).unwrap();
-    sandbox.sealos(&["load", "-q", "-i", &sandbox.at("folder")]).refused(&["folder"]);
+    for (place, parts) in [
+        ("absent", &["absent", "No such file"][..]),
+        ("folder", &["folder", "neither an oci-layout nor a manifest.json", readable]),
+        ("ftp://files.example/app.tar", &["`ftp` is not understood", "by http or https"]),
+        ("file:///tmp/app.tar", &["`file` is not understood", "sealos load -i /tmp/app.tar"]),
+        ("docker://hub.example/app:v1", &["`docker` is not understood", "is pulled"]),
+    ] {
+        sandbox.sealos(&["load", "-q", "-i", place]).refused(parts);
+    }
+    sandbox.is_empty();
+}
+
+#[test]
+fn a_store_that_is_a_file_is_called_one() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("file"), "mine").unwrap();
+    for (root, parts) in [
+        (
+            "file",
+            &["file is not a valid image store: it is a file", "help: choose another directory with `--root`"][..],
+        ),
+        ("file/below", &["file/below is not a valid image store", "file is a file and no directory"]),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealos"));
+        Said::from(command.args(["--root", &sandbox.at(root), "images"]).output().unwrap()).refused(parts);
+    }
+    assert_eq!(fs::read_to_string(sandbox.path("file")).unwrap(), "mine");
 }
 
 #[test]

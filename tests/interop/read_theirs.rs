@@ -9,8 +9,13 @@ use crate::tree;
 
 /// An image of two layers, made by buildah: the awkward tree, then a change of it.
 fn theirs(sandbox: &Sandbox) {
+    tree::awkward(&sandbox.path("theirs/files"));
+    build(sandbox);
+}
+
+/// The same of whatever files there are.
+fn build(sandbox: &Sandbox) {
     let context = sandbox.path("theirs");
-    tree::awkward(&context.join("files"));
     fs::create_dir(context.join("second")).unwrap();
     fs::write(context.join("second/added"), "later").unwrap();
     let text = "FROM scratch\nCOPY files /\nCOPY second /\nENV A=\"b c\"\nLABEL x=y\nCMD [\"echo hello\"]\n";
@@ -56,17 +61,38 @@ fn every_format_of_buildah_is_loaded_and_unpacked() {
 }
 
 #[test]
-fn a_compressed_archive_on_stdin_is_loaded() {
+fn an_archive_that_is_compressed_as_a_whole_is_read_like_any_other() {
     let sandbox = Sandbox::new();
-    theirs(&sandbox);
-    let archive = sandbox.at("a.tar");
-    sandbox.with_store("buildah", &["push", "-q", "theirs:v1", &format!("docker-archive:{archive}:theirs:v1")]);
+    fs::create_dir_all(sandbox.path("theirs/files")).unwrap();
+    // More than what is kept of a member that is small.
+    fs::write(sandbox.path("theirs/files/data"), "0123456789abcdef".repeat(100_000)).unwrap();
+    build(&sandbox);
     let (store, binary) = (sandbox.at("store"), env!("CARGO_BIN_EXE_sealos"));
-    for compressor in ["gzip", "zstd"] {
-        let script = format!("{compressor} -c {archive} | {binary} --root {store} load");
-        let said = sandbox.run("bash", &["-o", "pipefail", "-c", &script]);
-        assert!(said.contains("Loaded image: ") && said.contains("theirs:v1"), "{said}");
-        sandbox.sealos(&["rmi", &id_of(&said)]);
+    for transport in ["docker-archive", "oci-archive"] {
+        let archive = sandbox.at(&format!("{transport}.tar"));
+        sandbox.with_store("buildah", &["push", "-q", "theirs:v1", &format!("{transport}:{archive}:theirs:v1")]);
+        let look = |archive: &str| {
+            let inspected = sandbox.sealos(&["inspect", archive]);
+            assert!(inspected.contains("echo hello"), "{inspected}");
+            [inspected, sandbox.sealos(&["inspect", "--config", archive]), sandbox.sealos(&["history", "-q", archive])]
+        };
+        let plain = look(&archive);
+        for compressor in ["gzip", "zstd", "xz", "bzip2"] {
+            let packed = sandbox.at(&format!("{transport}.{compressor}"));
+            sandbox.run("bash", &["-c", &format!("{compressor} -c {archive} > {packed}")]);
+            assert_eq!(look(&packed), plain, "{packed}");
+            let same = sandbox.sealos(&["diff", "-o", "json", &archive, &packed]);
+            assert_eq!(
+                same.split_whitespace().collect::<String>(),
+                r#"{"added":[],"changed":[],"deleted":[]}"#,
+                "{packed}"
+            );
+            for how in [format!("load -i {packed}"), format!("load < {packed}")] {
+                let said = sandbox.run("bash", &["-c", &format!("{binary} --root {store} {how}")]);
+                assert!(said.contains("Loaded image: ") && said.contains("theirs:v1"), "{how}: {said}");
+                sandbox.sealos(&["rmi", &id_of(&said)]);
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "build",
     "completion",
     "create",
@@ -16,6 +16,7 @@ const VERBS: [&str; 15] = [
     "rmi",
     "run",
     "save",
+    "schema",
     "tag",
     "version",
 ];

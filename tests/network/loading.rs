@@ -42,3 +42,26 @@ fn an_archive_behind_a_url_is_loaded_whole_or_not_at_all() {
     assert!(images().contains("app"));
     sandbox.sealos(&["save", "-q", "-o", &sandbox.at("again.tar"), "app:v1"]).fine();
 }
+
+#[test]
+fn a_server_with_a_private_authority_and_a_password_takes_the_flags_of_registries() {
+    let (sandbox, web, archive) = (Sandbox::new(), Web::secured(), archive());
+    fs::write(web.at("app.tar"), archive).unwrap();
+    let (url, certs) = (web.secured_url("app.tar"), web.at("certs"));
+    let load = |flags: &[&str]| sandbox.sealos(&[&["load", "-i", &url][..], flags].concat());
+    for (flags, part) in [
+        (&[][..], "certificate"),
+        (&["--cert-dir", &certs], "did not accept anonymous access"),
+        (&["--cert-dir", &certs, "--creds", "me:hunter3"], "did not accept"),
+        (&["--cert-dir", "absent", "--creds", "me:hunter2"], "absent"),
+    ] {
+        let said = load(flags).refused(&[part]);
+        assert!(!said.contains("hunter"), "{flags:?}: {said}");
+        sandbox.is_empty();
+    }
+    for flags in
+        [&["--cert-dir", &certs, "--creds", "me:hunter2"][..], &["--tls-verify=false", "--creds", "me:hunter2"]]
+    {
+        assert_eq!(load(flags).fine(), "Loaded image: app:v1\n", "{flags:?}");
+    }
+}

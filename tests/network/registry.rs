@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -29,16 +30,16 @@ pub(crate) fn wait_for(port: u16) {
     }
 }
 
-impl Registry {
-    /// Without TLS and open to everybody.
-    pub(crate) fn plain() -> Self {
-        Self::start(tempfile::tempdir().unwrap(), "http: {addr: \"ADDRESS\"}\n", Vec::new())
-    }
+/// A server's certificate for 127.0.0.1 and its key, as paths.
+pub(crate) struct Certificates {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
 
-    /// With TLS of an authority that nobody knows (`certs/ca.crt` in [`Self::at`]), for `me` with `hunter2` only.
-    pub(crate) fn secured() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+impl Certificates {
+    /// Makes them in a directory, signed by an authority whose own is `certs/ca.crt` there.
+    pub(crate) fn make(directory: &Path) -> Self {
+        let at = |name: &str| directory.join(name).to_str().unwrap().to_owned();
         fs::create_dir(at("certs")).unwrap();
         fs::write(at("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
         let (ca, ca_key, key) = (at("certs/ca.crt"), at("ca.key"), at("server.key"));
@@ -49,6 +50,21 @@ impl Registry {
         run("openssl", &[&new[..], &["-subj", "/CN=127.0.0.1", "-keyout", &key, "-out", &request]].concat());
         let sign = ["x509", "-req", "-days", "2", "-CAcreateserial", "-extfile", &names, "-in", &request];
         run("openssl", &[&sign[..], &["-CA", &ca, "-CAkey", &ca_key, "-out", &certificate]].concat());
+        Self { certificate, key }
+    }
+}
+
+impl Registry {
+    /// Without TLS and open to everybody.
+    pub(crate) fn plain() -> Self {
+        Self::start(tempfile::tempdir().unwrap(), "http: {addr: \"ADDRESS\"}\n", Vec::new())
+    }
+
+    /// With TLS of an authority that nobody knows (`certs/ca.crt` in [`Self::at`]), for `me` with `hunter2` only.
+    pub(crate) fn secured() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let Certificates { certificate, key } = Certificates::make(directory.path());
         run("htpasswd", &["-Bbc", &at("htpasswd"), "me", "hunter2"]);
         let extra = format!(
             "http:\n  addr: ADDRESS\n  tls: {{certificate: {certificate}, key: {key}}}\nauth:\n  htpasswd: {{realm: test, path: {}}}\n",
@@ -94,7 +110,16 @@ impl Registry {
         run("skopeo", &[&copy[..], &self.push, &[&from, &to]].concat());
     }
 
-    /// The same with one file that holds `text`.
+    /// The digest of what a name of this registry stands for.
+    pub(crate) fn digest(&self, rest: &str) -> String {
+        let name = format!("docker://{}", self.name(rest));
+        let args = ["inspect", "--tls-verify=false", "--raw", &name];
+        let output = Command::new("skopeo").args(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        oci::Digest::of(&output.stdout).to_string()
+    }
+
+    /// Builds and pushes an image with one file, `base`, that holds `text`.
     pub(crate) fn publish_text(&self, rest: &str, text: &str) {
         self.publish(rest, "FROM scratch\nCOPY base /\n", &[("base", text.as_bytes())], &[]);
     }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
-use crate::registry::{free_port, wait_for};
+use crate::registry::{Certificates, free_port, wait_for};
 
 /// Python's web server on a directory of its own, ended when dropped.
 pub(crate) struct Web {
@@ -43,6 +43,46 @@ impl Web {
     pub(crate) fn serve(&self, name: &str, bytes: &[u8]) -> String {
         fs::write(self.at(name), bytes).unwrap();
         self.url(name)
+    }
+}
+
+/// Serves the directory that it is started in by https, to `me` with `hunter2` only: port, certificate, key.
+const SECURED: &str = "
+import http.server, ssl, sys
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.headers.get('Authorization') != 'Basic bWU6aHVudGVyMg==':
+            self.send_response(401)
+            self.send_header('WWW-Authenticate', 'Basic realm=\"test\"')
+            self.end_headers()
+            return
+        super().do_GET()
+server = http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2], sys.argv[3])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+";
+
+impl Web {
+    /// With TLS of an authority that nobody knows (`certs/ca.crt` in [`Self::at`]), for `me` with `hunter2` only.
+    pub(crate) fn secured() -> Self {
+        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
+        let certificates = Certificates::make(directory.path());
+        let child = Command::new("python3")
+            .args(["-c", SECURED, &port.to_string(), &certificates.certificate, &certificates.key])
+            .current_dir(directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python3 is installed (tests/run does it)");
+        wait_for(port);
+        Self { child, port, directory }
+    }
+
+    /// The URL of a file by https.
+    pub(crate) fn secured_url(&self, name: &str) -> String {
+        format!("https://127.0.0.1:{}/{name}", self.port)
     }
 }
 

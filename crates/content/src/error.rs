@@ -293,6 +293,14 @@ impl ContentError {
                     .to_owned(),
             ),
             Self::Shared(error) => error.help(),
+            Self::Format { format: crate::disk::STORE, .. } => {
+                Some("choose another directory with `--root` or SEALOS_STORAGE_ROOT".to_owned())
+            }
+            Self::Format { format: crate::archive::FORMAT, .. } => Some(
+                "what can be read are oci-archives and docker-archives, compressed or not, OCI layouts, and \
+                 directories of skopeo's `dir:`"
+                    .to_owned(),
+            ),
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull => {
                     Some("free some space (`sealos prune`) and repeat the command".to_owned())

@@ -2,7 +2,7 @@
 
 use oci::{Descriptor, DiffId, ImageConfig, ImageManifest, Manifest, Platform, Raw};
 
-use crate::{ContentError, Source, fetch_document};
+use crate::{ContentError, Copied, CopyOptions, Observer, Sink, Source, copy, fetch_document};
 
 /// Indexes in indexes that are followed.
 const MAX_DEPTH: usize = 8;
@@ -47,13 +47,31 @@ impl Image {
     }
 }
 
+/// An image and the indexes that lead to it, outermost first.
+#[derive(Clone, Debug)]
+pub struct FoundImage {
+    /// The image.
+    pub image: Image,
+    /// The indexes: their descriptors and bytes, verified.
+    indexes: Vec<(Descriptor, Vec<u8>)>,
+}
+
 /// Reads the image that a root stands for on a platform. A root that is no index is taken as it is: it is all there is.
 ///
 /// # Errors
 /// [`ContentError::NoPlatform`] when an index has nothing for the platform; [`ContentError::LayerCount`] when manifest
 /// and configuration do not belong together; and whatever reading documents can fail with.
 pub fn load_image(source: &dyn Source, root: &Descriptor, platform: &Platform) -> Result<Image, ContentError> {
+    find_image(source, root, platform).map(|found| found.image)
+}
+
+/// The same with the indexes on the way, for [`copy_image`].
+///
+/// # Errors
+/// See [`load_image`].
+pub fn find_image(source: &dyn Source, root: &Descriptor, platform: &Platform) -> Result<FoundImage, ContentError> {
     let mut what = root.clone();
+    let mut indexes = Vec::new();
     for _ in 0..MAX_DEPTH {
         let bytes = fetch_document(source, &what)?;
         let manifest = Manifest::parse(&what.media_type, bytes).map_err(|error| ContentError::Document {
@@ -62,11 +80,15 @@ pub fn load_image(source: &dyn Source, root: &Descriptor, platform: &Platform) -
             source: error.into(),
         })?;
         match manifest {
-            Manifest::Image(manifest) => return with_config(source, what, *manifest),
-            Manifest::Index(index) => match index.value().select(platform) {
-                Some(chosen) => what = chosen.clone(),
-                None => return Err(no_platform(source, root, platform, &index.value().manifests)),
-            },
+            Manifest::Image(manifest) => {
+                return Ok(FoundImage { image: with_config(source, what, *manifest)?, indexes });
+            }
+            Manifest::Index(index) => {
+                let Some(chosen) = index.value().select(platform).cloned() else {
+                    return Err(no_platform(source, root, platform, &index.value().manifests));
+                };
+                indexes.push((std::mem::replace(&mut what, chosen), index.bytes().to_vec()));
+            }
         }
     }
     Err(ContentError::GraphTooLarge {
@@ -75,6 +97,51 @@ pub fn load_image(source: &dyn Source, root: &Descriptor, platform: &Platform) -
         what: "indexes inside each other",
         limit: MAX_DEPTH,
     })
+}
+
+/// The platforms that a root has images for, as it lists them; attestations and carried images have none.
+///
+/// # Errors
+/// When a document cannot be read.
+pub fn platforms_of(source: &dyn Source, root: &Descriptor) -> Result<Vec<Platform>, ContentError> {
+    let bytes = fetch_document(source, root)?;
+    let manifest = Manifest::parse(&root.media_type, bytes).map_err(|error| ContentError::Document {
+        place: source.place(),
+        digest: root.digest,
+        source: error.into(),
+    })?;
+    match manifest {
+        Manifest::Image(manifest) => Ok(vec![with_config(source, root.clone(), *manifest)?.config.value().platform()]),
+        Manifest::Index(index) => {
+            let mut platforms: Vec<Platform> = Vec::new();
+            let listed = index.value().manifests.iter().filter_map(|entry| entry.platform.clone());
+            for platform in listed.filter(|platform| platform.os != "unknown") {
+                if !platforms.contains(&platform) {
+                    platforms.push(platform);
+                }
+            }
+            Ok(platforms)
+        }
+    }
+}
+
+/// Copies one image of an index, and the indexes that lead to it as they are: the root can be named in the sink, and
+/// for this image (and others copied like it) no registry is needed any more. Their other images are not there.
+///
+/// # Errors
+/// As [`copy`]; the sink may refuse an index whose images are not all there.
+pub fn copy_image(
+    from: &dyn Source,
+    to: &dyn Sink,
+    found: &FoundImage,
+    options: &CopyOptions,
+    observer: &dyn Observer,
+) -> Result<Copied, ContentError> {
+    let copied = copy(from, to, std::slice::from_ref(&found.image.manifest_descriptor), options, observer)?;
+    for (what, bytes) in found.indexes.iter().rev() {
+        to.publish(what, bytes)?;
+    }
+    Ok(copied)
 }
 
 fn with_config(

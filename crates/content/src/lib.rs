@@ -13,6 +13,7 @@
 
 pub mod archive;
 mod blob_dir;
+mod cluster_image;
 pub mod copy;
 mod disk;
 mod docker_dir;
@@ -26,22 +27,26 @@ pub mod kit;
 pub mod layer;
 mod layout;
 mod memory;
+pub mod packing;
 mod parallel;
-mod rfc3339;
+mod present;
+pub mod rfc3339;
 mod roots;
 mod similar;
 pub mod tar;
 mod traits;
 mod write_back;
 
+pub use cluster_image::{ImageLock, LockError, LockedImage, LockedPlatform, Origin};
 pub use copy::{Copied, CopyJob, CopyOptions, Sparse, copy, copy_all};
 pub use disk::{Disk, PruneMode, PruneScope, Pruned, Record, Scratch};
 pub use docker_dir::DockerDir;
 pub use error::{ContentError, DocumentKind};
 pub use event::{Event, Observer, Silent};
-pub use image::{Image, LayerInfo, load_image};
+pub use image::{FoundImage, Image, LayerInfo, copy_image, find_image, load_image, platforms_of};
 pub use ingest::{Ingest, Sealed};
 pub use layout::Layout;
 pub use memory::Memory;
+pub use present::{Present, present};
 pub use roots::name_of;
 pub use traits::{BlobReader, Named, Sink, Source, Storage, Store, Upload, fetch_document, store_bytes};

@@ -2,10 +2,13 @@
 
 use std::io::Read;
 
+use url::Url;
+
 use crate::client::{Client, parse_url, redacted};
+use crate::credentials::Secret;
 use crate::error::RegistryError;
-use crate::exchange::{Request, Target, web};
-use crate::http::{Body, Method, authority};
+use crate::exchange::{Request, Target, basic, web};
+use crate::http::{Body, Method, authority, percent_decoded};
 use crate::routes::trust;
 
 /// An answer to a plain GET.
@@ -21,21 +24,39 @@ pub struct Download {
 }
 
 impl Client {
-    /// Fetches a URL. Credentials of registries are never sent.
+    /// Fetches a URL. User and password in it are sent to its own server; credentials of registries never are.
     ///
     /// # Errors
     /// When the URL is not http(s), or the server cannot be reached or refuses.
     pub fn download(&self, url: &str) -> Result<Download, RegistryError> {
-        let url = parse_url(url)?;
+        let mut url = parse_url(url)?;
         let (host, what) = (authority(&url), redacted(url.as_str()));
+        let authorization = take_login(&mut url);
         let end = web(&url, trust(&self.options, &host, &host)?);
         let request = Request::to(Method::Get, Target::Url(url), &what, None).header("accept-encoding", "identity");
-        let (answer, _) = self.send(&[&end], &request)?;
+        let request = Request { authorization, ..request };
+        let (answer, _) = self.send(&[&end], &request).map_err(|error| match error {
+            RegistryError::Unauthorized { host, what, .. } if request.authorization.is_some() => {
+                RegistryError::Unauthorized { host, who: "our credentials", what }
+            }
+            error => error,
+        })?;
         let header = |name: &str| answer.head.header(name).map(str::to_owned);
         let (etag, last_modified, size) = (header("etag"), header("last-modified"), answer.head.length());
         let body = Counted { body: answer.body, left: size, host, what };
         Ok(Download { body: Box::new(body), size, etag, last_modified })
     }
+}
+
+/// User and password of a URL, which goes on without them.
+fn take_login(url: &mut Url) -> Option<Secret> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text: &str| percent_decoded(text);
+    let login = basic(&decoded(url.username()), &Secret::new(decoded(url.password().unwrap_or_default())));
+    // URLs of http and https have a place for them, so taking them away succeeds.
+    (url.set_username("").is_ok() && url.set_password(None).is_ok()).then_some(login)
 }
 
 /// A body that says where it ended when it ends early.

@@ -49,6 +49,8 @@ pub(crate) struct Request {
     pub(crate) scope: Option<Scope>,
     /// What else is to be done.
     pub(crate) more: Scopes,
+    /// A header for the server itself, when it is no registry.
+    pub(crate) authorization: Option<Secret>,
     /// What is asked for, in messages.
     pub(crate) what: String,
     pub(crate) wait: Duration,
@@ -66,8 +68,9 @@ impl Request {
     }
 
     pub(crate) fn to(method: Method, target: Target, what: &str, scope: Option<Scope>) -> Self {
-        let (headers, body) = (Vec::new(), None);
-        Self { method, target, headers, body, scope, more: Scopes::default(), what: what.to_owned(), wait: THINK }
+        let (headers, body, authorization) = (Vec::new(), None, None);
+        let (more, what) = (Scopes::default(), what.to_owned());
+        Self { method, target, headers, body, scope, more, authorization, what, wait: THINK }
     }
 
     #[must_use]
@@ -105,7 +108,10 @@ impl Client {
     pub(crate) fn ask(&self, end: &Endpoint, request: &Request) -> Result<Answer, RegistryError> {
         let url = self.url(end, &request.target)?;
         let scopes = request.scopes(end);
-        let known = self.known_authorization(end, &url, &scopes)?;
+        let known = match &request.authorization {
+            Some(given) => Some(given.clone()),
+            None => self.known_authorization(end, &url, &scopes)?,
+        };
         let (answer, host) = self.follow(end, &url, request, known.as_ref())?;
         // A 401 after a redirect is the other host's and none of our credentials' business.
         if answer.head.status != 401 || host != authority(&url) || !is_own(end, &url) || end.login.is_empty() {
@@ -353,7 +359,7 @@ fn scopes_shown(scopes: &Scopes, end: &Endpoint) -> String {
     if all.is_empty() { end.login.clone() } else { all.join(" ") }
 }
 
-fn basic(user: &str, password: &Secret) -> Secret {
+pub(crate) fn basic(user: &str, password: &Secret) -> Secret {
     Secret::new(format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.reveal()))))
 }
 

@@ -12,6 +12,7 @@ mod json;
 mod kinds;
 mod lists;
 mod math;
+mod networks;
 mod paths;
 mod regexes;
 mod semver;
@@ -107,7 +108,7 @@ impl Builtin {
 fn table() -> &'static BTreeMap<&'static str, &'static Builtin> {
     static TABLE: OnceLock<BTreeMap<&'static str, &'static Builtin>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let tables: [&'static [Builtin]; 17] = [
+        let tables: [&'static [Builtin]; 18] = [
             compare::TABLE,
             dates::TABLE,
             dicts::TABLE,
@@ -116,6 +117,7 @@ fn table() -> &'static BTreeMap<&'static str, &'static Builtin> {
             json::TABLE,
             lists::TABLE,
             math::TABLE,
+            networks::TABLE,
             paths::TABLE,
             regexes::TABLE,
             semver::TABLE,

@@ -5,10 +5,11 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use oci::{Compression, Descriptor, DiffId, Digest, Reference};
+use oci::{Descriptor, DiffId, Digest, Reference};
 
 use super::{open, stream};
 use crate::layer::LayerReader;
+use crate::packing::Packing;
 use crate::{ContentError, CopyOptions, Disk, Event, Named, Observer, Sink, copy};
 
 /// An image that was loaded.
@@ -31,8 +32,8 @@ pub fn load(path: &Path, store: &Disk, observer: &dyn Observer) -> Result<Vec<Lo
     let doing = || ContentError::io(format!("open {}", path.display()));
     let found = std::fs::metadata(path).map_err(doing())?;
     if found.is_file() {
-        let mut file = File::open(path).map_err(doing())?;
-        if open::sniff(&mut file).map_err(doing())? != Compression::None {
+        if open::sniff(path).map_err(doing())? != Packing::NONE {
+            let mut file = File::open(path).map_err(doing())?;
             return load_stream(&path.display().to_string(), &mut file, store, observer);
         }
     } else if !found.is_dir() {

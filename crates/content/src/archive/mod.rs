@@ -15,8 +15,10 @@
 //! Filesystem Changeset Format", as `docker save`, podman and skopeo write it.
 
 mod ahead;
+mod bytes;
 mod docker;
 mod docker_writer;
+mod foreign;
 mod load;
 mod member;
 mod oci_writer;
@@ -32,6 +34,6 @@ pub use open::{Archive, open};
 pub use save::{Format, Images, SaveOptions, save, save_stream};
 
 /// How messages call a file that is none of these.
-const FORMAT: &str = "image archive";
+pub(crate) const FORMAT: &str = "image archive";
 /// No `index.json`, `manifest.json` or configuration is larger, in bytes.
 const DOCUMENT_LIMIT: u64 = 32 << 20;

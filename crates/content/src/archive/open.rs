@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use oci::{Compression, Descriptor, DiffId, Digest, Hasher, Manifest, Reference};
 
+use super::bytes::{Bytes, Extent};
 use super::docker::{self, Item};
 use super::member::{self, Members};
 use super::{DOCUMENT_LIMIT, FORMAT};
 use crate::docker_dir::DockerDir;
 use crate::layout::Layout;
+use crate::packing::Packing;
 use crate::roots::{self, Roots};
-use crate::tar::{EntryKind, TarIndex};
+use crate::tar::EntryKind;
 use crate::{BlobReader, ContentError, Named, Source, Sparse, fetch_document};
 
 /// An archive (a file that can be seeked in, or a directory) and the images in it.
@@ -34,48 +35,28 @@ enum Kind {
     Tar(Tar),
 }
 
-/// Where a member's bytes lie.
-#[derive(Clone, Copy, Debug)]
-struct Extent {
-    offset: u64,
-    size: u64,
-}
-
 #[derive(Debug)]
 struct Tar {
     path: PathBuf,
-    file: File,
+    bytes: Bytes,
     blobs: HashMap<Digest, Extent>,
     /// Manifests that were made for a docker-archive.
     made: HashMap<Digest, Vec<u8>>,
 }
 
-/// Opens a layout, an image directory, an oci-archive or a docker-archive; which one, its contents tell.
+/// Opens a layout, an image directory, an oci-archive or a docker-archive; which one, its contents tell. One that is
+/// compressed as a whole is unpacked once to see what it holds, and again for every layer that is read.
 ///
 /// # Errors
-/// When it is none of these, is damaged, or is compressed as a whole (then it can only be loaded).
+/// When it is none of these or is damaged.
 pub fn open(path: &Path) -> Result<Archive, ContentError> {
     let found = std::fs::metadata(path).map_err(ContentError::io(format!("read {}", path.display())))?;
-    if found.is_dir() {
-        return directory(path);
-    }
-    let mut file = File::open(path).map_err(ContentError::io(format!("open {}", path.display())))?;
-    let compression = sniff(&mut file).map_err(ContentError::io(format!("read {}", path.display())))?;
-    match compression {
-        Compression::None => tar(path, file),
-        _ => Err(ContentError::Unsupported {
-            place: path.display().to_string(),
-            verb: "be read in place, since it is compressed as a whole; load it into the store",
-        }),
-    }
+    if found.is_dir() { directory(path) } else { tar(path) }
 }
 
-/// How a file is compressed as a whole; it stands at its beginning again afterwards.
-pub(super) fn sniff(file: &mut File) -> io::Result<Compression> {
-    let mut head = [0; 4];
-    let count = crate::copy::read_full(file, &mut head)?;
-    file.seek(SeekFrom::Start(0))?;
-    Ok(Compression::detect(&head[..count]))
+/// How a file is packed as a whole.
+pub(super) fn sniff(path: &Path) -> io::Result<Packing> {
+    Ok(Packing::detect(BufReader::new(File::open(path)?))?.0)
 }
 
 fn directory(path: &Path) -> Result<Archive, ContentError> {
@@ -94,12 +75,11 @@ fn directory(path: &Path) -> Result<Archive, ContentError> {
     Err(docker::wrong(&path.display().to_string(), reason))
 }
 
-fn tar(path: &Path, file: File) -> Result<Archive, ContentError> {
+fn tar(path: &Path) -> Result<Archive, ContentError> {
     let place = path.display().to_string();
-    let index = TarIndex::scan(BufReader::new(&file));
-    let index = index.map_err(|error| docker::wrong(&place, error.to_string()))?;
+    let (bytes, entries) = Bytes::open(path)?;
     let mut members = Members::new();
-    for (entry, offset) in index.entries {
+    for (entry, offset) in entries {
         match entry.kind {
             EntryKind::File { size } => members.add(entry.path, Extent { offset, size }),
             EntryKind::HardLink { target } => members.add_hard_link(entry.path, target),
@@ -108,7 +88,7 @@ fn tar(path: &Path, file: File) -> Result<Archive, ContentError> {
         }
     }
     let blobs = members.contents().filter_map(|(path, extent)| Some((member::blob_digest(path)?, *extent))).collect();
-    let tar = Tar { path: path.to_owned(), file, blobs, made: HashMap::new() };
+    let tar = Tar { path: path.to_owned(), bytes, blobs, made: HashMap::new() };
     let items = match members.find("manifest.json") {
         Some(extent) => Some(docker::parse(&place, &tar.document("manifest.json", *extent)?)?),
         None => None,
@@ -177,18 +157,13 @@ fn docker_archive(mut tar: Tar, members: &Members<Extent>, items: &[Item]) -> Re
 }
 
 impl Tar {
-    fn reader(&self, extent: Extent, from: u64) -> Window<'_> {
-        let from = from.min(extent.size);
-        Window { file: &self.file, offset: extent.offset + from, left: extent.size - from }
-    }
-
     fn document(&self, name: &str, extent: Extent) -> Result<Vec<u8>, ContentError> {
         if extent.size > DOCUMENT_LIMIT {
             let reason = format!("{name} has {} bytes, more than the limit of {DOCUMENT_LIMIT}", extent.size);
             return Err(ContentError::Format { place: self.path.display().to_string(), format: FORMAT, reason });
         }
         let mut bytes = Vec::new();
-        let read = self.reader(extent, 0).read_to_end(&mut bytes);
+        let read = self.bytes.reader(extent, 0).and_then(|mut reader| reader.read_to_end(&mut bytes));
         read.map_err(ContentError::io(format!("read {name} of {}", self.path.display())))?;
         Ok(bytes)
     }
@@ -197,41 +172,18 @@ impl Tar {
     /// when the layer is copied); that of a compressed one has to be found out.
     fn layer(&self, path: &str, extent: Extent, diff_id: DiffId) -> Result<Descriptor, ContentError> {
         let doing = || ContentError::io(format!("read {path} of {}", self.path.display()));
-        let mut head = [0; 4];
-        let count = crate::copy::read_full(&mut self.reader(extent, 0), &mut head).map_err(doing())?;
-        let compression = Compression::detect(&head[..count]);
+        let compression = Compression::detect(&self.bytes.head(extent).map_err(doing())?);
         if compression == Compression::None {
             return Ok(docker::layer(diff_id.0, extent.size, compression));
         }
         let mut hasher = Hasher::new(oci::Algorithm::Sha256);
-        let (mut reader, mut buffer) = (self.reader(extent, 0), vec![0; 1 << 20]);
+        let (mut reader, mut buffer) = (self.bytes.reader(extent, 0).map_err(doing())?, vec![0; 1 << 20]);
         loop {
             match crate::copy::read_full(&mut reader, &mut buffer).map_err(doing())? {
                 0 => return Ok(docker::layer(hasher.finish(), extent.size, compression)),
                 count => hasher.update(&buffer[..count]),
             }
         }
-    }
-}
-
-/// A member of the tar; many of them can be read at once.
-struct Window<'a> {
-    file: &'a File,
-    offset: u64,
-    left: u64,
-}
-
-impl Read for Window<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = self.file.read_at(&mut buffer[..length], self.offset)?;
-        if count == 0 && length > 0 {
-            // Truncated after it was indexed.
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.offset += count as u64;
-        self.left -= count as u64;
-        Ok(count)
     }
 }
 
@@ -280,6 +232,6 @@ impl Source for Archive {
             let (place, digest, actual) = (self.place(), what.digest, extent.size);
             return Err(ContentError::SizeMismatch { place, digest, expected: what.size, actual });
         }
-        Ok(Box::new(tar.reader(extent, from)))
+        tar.bytes.reader(extent, from).map_err(ContentError::io(format!("read {} of {}", what.digest, self.place())))
     }
 }

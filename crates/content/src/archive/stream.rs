@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read};
 
-use flate2::bufread::MultiGzDecoder;
 use oci::{Compression, Descriptor, Digest, ImageConfig, MediaType};
 
 use super::docker::{self, Item};
 use super::load::verify_layers;
 use super::member::{self, Members};
-use super::{DOCUMENT_LIMIT, open};
+use super::{DOCUMENT_LIMIT, foreign, open};
 use crate::graph;
+use crate::packing::Packing;
 use crate::roots::{self, Roots};
 use crate::tar::{EntryKind, TarError, TarReader};
 use crate::{ContentError, Disk, Event, Ingest, Named, Observer, Sink, Sparse, copy, fetch_document};
@@ -36,33 +36,18 @@ pub(super) fn receive(
     store: &Disk,
     observer: &dyn Observer,
 ) -> Result<Vec<Named>, ContentError> {
-    let mut buffered = BufReader::with_capacity(BUFFER, reader);
-    let head = peek(&mut buffered).map_err(ContentError::io(format!("read {name}")))?;
+    let buffered = BufReader::with_capacity(BUFFER, reader);
+    let (packing, input) = Packing::detect(buffered).map_err(ContentError::io(format!("read {name}")))?;
     let mut receiver =
         Receiver { name, store, observer, documents: HashMap::new(), members: Members::new(), buffer: vec![0; BUFFER] };
-    let decoder = ContentError::io(format!("decompress {name}"));
-    match head {
-        Compression::None => receiver.read(buffered)?,
-        Compression::Gzip => receiver.read(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(buffered)))?,
-        Compression::Zstd => {
-            let decoder = zstd::Decoder::with_buffer(buffered).map_err(decoder)?;
-            receiver.read(BufReader::with_capacity(BUFFER, decoder))?;
-        }
-    }
+    let unpacked = packing.open(input).map_err(ContentError::io(format!("decompress {name}")))?;
+    let reading = match packing {
+        Packing::NONE => format!("read {name}"),
+        _ => format!("decompress {name}"),
+    };
+    let tar = foreign::refuse(name, unpacked).map_err(ContentError::io(reading))??;
+    receiver.read(BufReader::with_capacity(BUFFER, tar))?;
     receiver.images()
-}
-
-/// How the stream is compressed, by its first bytes, which stay in the buffer.
-fn peek(reader: &mut BufReader<impl Read>) -> io::Result<Compression> {
-    use std::io::BufRead;
-    loop {
-        match reader.fill_buf() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A pipe may give less than four bytes at first; the magic number of gzip has two, and who writes zstd
-            // writes its header at once.
-            head => return Ok(Compression::detect(head?)),
-        }
-    }
 }
 
 struct Receiver<'a> {

@@ -46,6 +46,8 @@ pub use find::Record;
 pub use prune::{PruneMode, PruneScope, Pruned};
 pub use scratch::Scratch;
 
+/// How messages call what a directory should be.
+pub(crate) const STORE: &str = "image store";
 /// The directories of a store.
 const DIRECTORIES: [&str; 8] = ["blobs", "blobs/sha256", "blobs/sha512", "ingest", "leases", "work", "cache", "uses"];
 
@@ -149,6 +151,7 @@ impl Disk {
         let is_marked = self.root.join(roots::MARKER).exists();
         let mut entries = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(self.in_the_way()),
             entries => entries.map_err(ContentError::io(format!("read {}", self.root.display())))?,
         };
         // `lock`, `blobs` and so on without a marker: the first opening was interrupted.
@@ -161,11 +164,21 @@ impl Disk {
         match !is_marked && entries.any(is_strange) {
             true => Err(ContentError::Format {
                 place: self.root.display().to_string(),
-                format: "image store",
+                format: STORE,
                 reason: "the directory holds something else".to_owned(),
             }),
             false => Ok(()),
         }
+    }
+
+    /// The error of a path that leads to a file, or through one.
+    fn in_the_way(&self) -> ContentError {
+        let file = self.root.ancestors().find(|path| path.exists()).unwrap_or(&self.root);
+        let reason = match file == self.root {
+            true => "it is a file and no directory".to_owned(),
+            false => format!("{} is a file and no directory", file.display()),
+        };
+        ContentError::Format { place: self.root.display().to_string(), format: STORE, reason }
     }
 
     fn create(&self) -> io::Result<()> {

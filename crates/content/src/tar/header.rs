@@ -33,6 +33,13 @@ pub(super) const MAX_LONG: u64 = 0o77_777_777_777;
 #[derive(Clone)]
 pub(super) struct Header(pub(super) [u8; BLOCK]);
 
+/// Whether a file that begins like this is a tar, by the checksum of its first header. A block of zeros is the end of an
+/// empty tar, but also the beginning of many other files: it is none.
+pub fn is_tar(head: &[u8]) -> bool {
+    let block = head.get(..BLOCK).and_then(|block| <[u8; BLOCK]>::try_from(block).ok());
+    block.is_some_and(|block| block[0] != 0 && Header(block).checksum_is_valid())
+}
+
 /// Reading.
 impl Header {
     pub(super) fn checksum_is_valid(&self) -> bool {

@@ -23,6 +23,7 @@ mod tests;
 
 pub use entry::{Entry, EntryKind};
 pub use error::{Place, TarError};
+pub use header::is_tar;
 pub use index::TarIndex;
 pub use reader::TarReader;
 pub use writer::TarWriter;

@@ -24,7 +24,7 @@ use url::Url;
 
 pub(crate) use answer::{Answer, Body};
 pub(crate) use dial::Transport;
-pub(crate) use proxy::{Proxies, is_loopback};
+pub(crate) use proxy::{Proxies, is_loopback, percent_decoded};
 pub(crate) use sending::Sending;
 
 /// A transfer with no byte for so long is dropped and taken up again.

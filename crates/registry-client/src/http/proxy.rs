@@ -131,7 +131,8 @@ impl Proxy {
     }
 }
 
-fn percent_decoded(text: &str) -> String {
+/// `%41` is `A`.
+pub(crate) fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let (mut out, mut at) = (Vec::new(), 0);
     while at < bytes.len() {

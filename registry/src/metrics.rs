@@ -1,0 +1,1 @@
+//! `/metrics` in the text format of Prometheus.

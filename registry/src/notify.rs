@@ -1,0 +1,1 @@
+//! Readiness, socket activation and the unit of the service manager.

@@ -1,0 +1,1 @@
+//! Certificates, their reloading, and client certificates.
