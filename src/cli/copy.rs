@@ -143,7 +143,7 @@ impl Copy {
             conversion: self.form.conversion()?,
             digests: if self.preserve_digests { Digests::Preserve } else { Digests::MayChange },
             mode: if self.dry_run { Mode::DryRun } else { Mode::Write },
-            options: self.moving.options(),
+            options: self.moving.options(&self.registry),
         };
         let from = Location::source(&self.source, Plain::Store, store).map_err(TransferError::from)?;
         let to = Location::target(&self.target, Plain::Store, store).map_err(TransferError::from)?;

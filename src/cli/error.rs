@@ -55,6 +55,9 @@ pub(crate) enum CommandError {
     NobodyToAsk,
     #[error("nobody is logged in to {key}")]
     NotLoggedIn { key: String },
+    /// The answer to a question is no; the exit code says so.
+    #[error("no")]
+    Absent,
     #[error("interrupted")]
     Interrupted,
     #[error("{0}")]
@@ -169,9 +172,9 @@ impl CommandError {
         }
     }
 
-    /// The lines for stderr; nothing for a reader that went away.
+    /// The lines for stderr; nothing for a reader that went away, and where the exit code says all.
     pub(crate) fn to_text(&self) -> String {
-        if self.exit_code() == 0 {
+        if self.exit_code() == 0 || matches!(self, Self::Absent) {
             return String::new();
         }
         if let Self::Several(all) = self {

@@ -32,6 +32,8 @@ mod locate;
 mod login;
 mod logout;
 mod man;
+mod manifest;
+mod merge;
 mod pack;
 mod platforms;
 mod prune;
@@ -137,6 +139,8 @@ enum Verb {
     Login(login::Login),
     Logout(logout::Logout),
     Man(man::Man),
+    Manifest(Box<manifest::Manifest>),
+    Merge(Box<merge::Merge>),
     Prune(prune::Prune),
     Pull(Box<pull::Pull>),
     Push(Box<push::Push>),
@@ -163,6 +167,8 @@ impl Verb {
             Self::Login(verb) => verb.run(world),
             Self::Logout(verb) => verb.run(world),
             Self::Man(verb) => verb.run(world),
+            Self::Manifest(verb) => verb.run(world),
+            Self::Merge(verb) => verb.run(world),
             Self::Prune(verb) => verb.run(world),
             Self::Pull(verb) => verb.run(world),
             Self::Push(verb) => verb.run(world),

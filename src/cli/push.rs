@@ -87,7 +87,7 @@ impl Push {
             conversion: self.form.conversion()?,
             digests: Digests::MayChange,
             mode: Mode::Write,
-            options: self.moving.options(),
+            options: self.moving.options(&self.registry),
         };
         let from = Location::source(&self.source, Plain::Store, store).map_err(TransferError::from)?;
         let to = self.target.as_deref().map(|to| Location::target(to, Plain::Registry, store)).transpose();

@@ -75,8 +75,9 @@ pub(crate) struct Moving {
 }
 
 impl Moving {
-    pub(crate) fn options(&self) -> CopyOptions {
-        CopyOptions { jobs: self.jobs.into(), limit_rate: self.limit_rate, ..CopyOptions::default() }
+    pub(crate) fn options(&self, registry: &Registry) -> CopyOptions {
+        let (jobs, limit_rate, retries) = (self.jobs.into(), self.limit_rate, registry.retry);
+        CopyOptions { jobs, limit_rate, retries, ..CopyOptions::default() }
     }
 }
 

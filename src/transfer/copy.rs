@@ -93,6 +93,7 @@ pub(crate) fn copy_image(
     let choice = choose(source, &root, &shown, &platforms)?;
     say_platforms(reporter, &shown, &choice);
     let conversion = conversion(origin, target, wish);
+    let wish = &CopyWish { options: with_mounts(&wish.options, origin, target), ..wish.clone() };
     let watch = Watch(reporter);
 
     if let (Target::Store(disk, name), true) = (target, conversion.is_none()) {
@@ -166,6 +167,16 @@ fn conversion(origin: &Origin<'_>, target: &Target<'_>, wish: &CopyWish) -> Conv
         conversion.compression = Some(Compression::Gzip);
     }
     conversion
+}
+
+/// Where blobs of the target's own registry may be mounted from.
+fn with_mounts(options: &CopyOptions, origin: &Origin<'_>, target: &Target<'_>) -> CopyOptions {
+    let mut options = options.clone();
+    if let Target::Registry(_, name) = target {
+        let is_same = |other: &Reference| other.registry() == name.registry();
+        options.mounts.extend(origin.repositories().into_iter().filter(is_same));
+    }
+    options
 }
 
 fn say_platforms(reporter: &dyn Reporter, name: &str, choice: &Choice) {

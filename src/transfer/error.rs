@@ -26,6 +26,14 @@ pub(crate) enum TransferError {
     NoFile { path: String, text: String },
     #[error("`{id}` has no name that it could have there")]
     NoName { id: String },
+    #[error("{place} holds no image")]
+    Empty { place: String },
+    #[error("the name `{name}` is taken")]
+    NameTaken { name: Reference },
+    #[error("`{name}` is an image and not a list of images")]
+    NotAList { name: String },
+    #[error("the list `{list}` does not have `{image}`")]
+    NotInList { list: String, image: String },
     #[error("no registry has `{name}`; asked were {}", places.join(", "))]
     Nowhere { name: String, places: Vec<String> },
     #[error("`{path}` is not there, and {source}")]
@@ -80,6 +88,8 @@ impl TransferError {
             }
             Self::Nowhere { .. } => Some("write the registry in front of the name".to_owned()),
             Self::NoFile { text, .. } => Some(format!("to pull an image of that name, write `docker://{text}`")),
+            Self::NameTaken { .. } => Some("`--amend` goes on with a list; `sealos manifest rm` removes it".to_owned()),
+            Self::NotInList { list, .. } => Some(format!("`sealos manifest inspect {list}` shows what it has")),
             Self::NoName { .. } => Some("write the name behind it".to_owned()),
             Self::NeitherFileNorImage { source, .. } => source.help(),
             Self::OtherFormat { actual, .. } => Some(format!("write `{actual}:` in front of it, or the path alone")),

@@ -14,14 +14,17 @@ mod choose;
 mod copy;
 mod error;
 mod foreign;
+mod lists;
 mod places;
 mod pull;
 mod recompress;
+mod scattered;
 mod target;
 
 pub(crate) use choose::Platforms;
 pub(crate) use copy::{CopyOutcome, CopyWish, Digests, Mode, copy_image, write_digest};
 pub(crate) use error::TransferError;
+pub(crate) use lists::{Amend, Facts, List};
 pub(crate) use places::{LazyStore, Origin, open, resolve};
 pub(crate) use pull::{PullPolicy, Pulled, Puller};
 pub(crate) use target::Target;
