@@ -79,10 +79,10 @@ pub(crate) struct Copy {
 pub(crate) struct Sides {
     /// Credentials for the registry that is read
     #[arg(long, value_name = "USER[:PASSWORD]")]
-    src_creds: Option<String>,
+    pub(crate) src_creds: Option<String>,
     /// Credentials for the registry that is written
     #[arg(long, value_name = "USER[:PASSWORD]")]
-    dest_creds: Option<String>,
+    pub(crate) dest_creds: Option<String>,
     /// Whether the registry that is read has to prove who it is
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
           default_missing_value = "true", value_parser = go_bool::parser(), hide_possible_values = true)]

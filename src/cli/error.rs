@@ -55,6 +55,8 @@ pub(crate) enum CommandError {
     NobodyToAsk,
     #[error("nobody is logged in to {key}")]
     NotLoggedIn { key: String },
+    #[error("nothing that was named is there, or everything was filtered out")]
+    NothingToSync,
     /// The answer to a question is no; the exit code says so.
     #[error("no")]
     Absent,

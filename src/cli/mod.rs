@@ -45,10 +45,13 @@ mod row;
 mod run;
 mod save;
 mod schema;
+mod search;
 mod sent;
 mod show;
 mod summary;
+mod sync;
 mod tag;
+mod tags;
 mod tree;
 mod version;
 mod whole_file;
@@ -148,7 +151,11 @@ enum Verb {
     Run(Box<run::Run>),
     Save(save::Save),
     Schema(schema::Schema),
+    Search(search::Search),
+    Sync(Box<sync::Sync>),
     Tag(tag::Tag),
+    #[command(alias = "list-tags")]
+    Tags(tags::Tags),
     Version(version::Version),
 }
 
@@ -176,7 +183,10 @@ impl Verb {
             Self::Run(verb) => verb.run(world),
             Self::Save(verb) => verb.run(world),
             Self::Schema(verb) => verb.run(world),
+            Self::Search(verb) => verb.run(world),
+            Self::Sync(verb) => verb.run(world),
             Self::Tag(verb) => verb.run(world),
+            Self::Tags(verb) => verb.run(world),
             Self::Version(verb) => verb.run(world),
         }
     }

@@ -33,7 +33,7 @@ use error::Source;
 pub(crate) use error::nearest;
 pub use error::{CallError, ErrorKind, Location, TemplateError};
 use exec::Exec;
-pub use functions::Time;
+pub use functions::{SemverError, Time, satisfies};
 use node::Definition;
 pub use value::{Element, List, Map, Numbers, Object, Value};
 

@@ -26,6 +26,18 @@ pub(crate) enum TransferError {
     NoFile { path: String, text: String },
     #[error("`{id}` has no name that it could have there")]
     NoName { id: String },
+    #[error("`{text}` is not a range of versions")]
+    Range { text: String },
+    #[error("the filter `{text}` is wrong: {reason}")]
+    Filter { text: String, reason: String },
+    #[error("{file}: {reason}")]
+    List { file: String, reason: String },
+    #[error("two images would have the name `{spot}`: `{a}` and `{b}`")]
+    Collision { spot: String, a: String, b: String },
+    #[error("{place} does not say what its images are called")]
+    Nameless { place: String },
+    #[error("not copied, since another image is missing")]
+    NotBegun,
     #[error("{place} holds no image")]
     Empty { place: String },
     #[error("the name `{name}` is taken")]
@@ -88,6 +100,9 @@ impl TransferError {
             }
             Self::Nowhere { .. } => Some("write the registry in front of the name".to_owned()),
             Self::NoFile { text, .. } => Some(format!("to pull an image of that name, write `docker://{text}`")),
+            Self::Collision { .. } => Some("`--scoped` keeps the registry in front of the names".to_owned()),
+            Self::Nameless { .. } => Some("copy its images one by one with `sealos copy`".to_owned()),
+            Self::NotBegun => Some("`--keep-going` copies what is there".to_owned()),
             Self::NameTaken { .. } => Some("`--amend` goes on with a list; `sealos manifest rm` removes it".to_owned()),
             Self::NotInList { list, .. } => Some(format!("`sealos manifest inspect {list}` shows what it has")),
             Self::NoName { .. } => Some("write the name behind it".to_owned()),

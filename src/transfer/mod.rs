@@ -19,6 +19,8 @@ mod places;
 mod pull;
 mod recompress;
 mod scattered;
+mod staging;
+pub(crate) mod sync;
 mod target;
 
 pub(crate) use choose::Platforms;

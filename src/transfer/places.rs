@@ -95,6 +95,11 @@ impl Origin<'_> {
         }
     }
 
+    /// Whether a network lies between here and there.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.kind, Kind::Registry(_) | Kind::List(_))
+    }
+
     /// Repositories that blobs of the image may be mounted from.
     pub(crate) fn repositories(&self) -> Vec<Reference> {
         match &self.kind {

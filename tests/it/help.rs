@@ -2,7 +2,7 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 26] = [
     "build",
     "completion",
     "copy",
@@ -15,6 +15,8 @@ const VERBS: [&str; 21] = [
     "login",
     "logout",
     "man",
+    "manifest",
+    "merge",
     "prune",
     "pull",
     "push",
@@ -22,7 +24,10 @@ const VERBS: [&str; 21] = [
     "run",
     "save",
     "schema",
+    "search",
+    "sync",
     "tag",
+    "tags",
     "version",
 ];
 

@@ -30,6 +30,7 @@ use super::exec::Exec;
 use super::value::{Element, List, Map, Value};
 
 pub use dates::Time;
+pub use semver::{SemverError, satisfies};
 
 pub(crate) type Answer = Result<Value, CallError>;
 

@@ -176,6 +176,25 @@ fn grammar() -> Result<&'static Grammar, CallError> {
         .ok_or_else(|| CallError::argument("the constraint grammar is not available"))
 }
 
+/// Why it is not known whether a version satisfies a constraint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SemverError {
+    /// The constraint is none.
+    Constraint,
+    /// The version is none.
+    Version,
+}
+
+/// Whether a version satisfies a constraint, both in Masterminds' grammar.
+///
+/// # Errors
+/// When one of them is not what it should be.
+pub fn satisfies(constraint: &str, version: &str) -> Result<bool, SemverError> {
+    let alternatives = parse(constraint).map_err(|_reason| SemverError::Constraint)?;
+    let version = Version::parse(version).map_err(|_reason| SemverError::Version)?;
+    Ok(alternatives.iter().any(|all| all.iter().all(|c| c.accepts(&version))))
+}
+
 fn compare(constraint: &str, version: &str) -> Answer {
     let alternatives = parse(constraint)?;
     let version = Version::parse(version)?;
