@@ -51,6 +51,7 @@ mod run_mount;
 mod shown;
 mod sources;
 mod stage;
+mod view;
 mod walk;
 mod world;
 mod xattr;

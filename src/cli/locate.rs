@@ -5,8 +5,7 @@ use content::{Location, Plain, Source};
 use oci::{Descriptor, Reference};
 
 use super::error::CommandError;
-use super::push::host;
-use super::registry::{Registry, client};
+use super::registry::{Registry, client, host};
 use super::world::World;
 use crate::transfer::{LazyStore, TransferError, open};
 

@@ -12,8 +12,7 @@ use super::conversion::FormArgs;
 use super::error::CommandError;
 use super::locate;
 use super::platforms::from_parts;
-use super::push::{forget, host};
-use super::registry::{Moving, Registry, client};
+use super::registry::{Moving, Registry, client, host};
 use super::sent;
 use super::show;
 use super::world::{Silence, World};
@@ -367,7 +366,7 @@ impl Push {
         reporter.finish();
         let outcome = sent?;
         if self.rm {
-            forget(&origin, image.name.as_ref())?;
+            sent::forget(&origin, image.name.as_ref())?;
         }
         if let Some(path) = &self.digestfile {
             write_digest(path, &outcome.root)?;

@@ -105,6 +105,12 @@ impl Search {
 
     fn table(&self, found: &[Found]) -> Table {
         let mut table = Table::new();
+        // Catalogs tell names only.
+        if found.iter().all(|one| one.description.is_empty() && one.stars == 0) {
+            table.row(["NAME".to_owned()]);
+            found.iter().for_each(|one| table.row([one.name.clone()]));
+            return table;
+        }
         table.row(["NAME", "DESCRIPTION", "STARS", "OFFICIAL"].map(str::to_owned));
         for one in found {
             let description: String = match self.no_trunc {

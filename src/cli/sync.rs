@@ -10,10 +10,9 @@ use oci::{Platform, Reference};
 use registry_client::{Client, Credentials};
 use serde_json::{Value, json};
 
-use super::copy::Sides;
 use super::error::CommandError;
 use super::platforms::{Extent, PlatformArgs};
-use super::registry::{Moving, Registry, client};
+use super::registry::{Moving, Registry, Sides, client};
 use super::show;
 use super::world::{Silence, World};
 use crate::report::{Event, Reporter};

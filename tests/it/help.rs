@@ -2,7 +2,7 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 26] = [
+const VERBS: [&str; 27] = [
     "build",
     "completion",
     "copy",
@@ -20,6 +20,7 @@ const VERBS: [&str; 26] = [
     "prune",
     "pull",
     "push",
+    "registry",
     "rmi",
     "run",
     "save",

@@ -3,7 +3,7 @@
 use regex::Regex;
 
 use super::super::error::TransferError;
-use crate::template::{SemverError, satisfies};
+use crate::template::{version_is_valid, version_satisfies};
 
 /// Which images of a repository.
 #[derive(Clone, Debug)]
@@ -41,13 +41,16 @@ impl Which {
 fn in_range(range: &str, tags: Vec<String>) -> Result<Vec<String>, TransferError> {
     let mut found = Vec::new();
     for tag in tags {
-        match satisfies(range, &tag) {
-            Ok(true) => found.push(tag),
-            Ok(false) | Err(SemverError::Version) => {}
-            Err(SemverError::Constraint) => return Err(TransferError::Range { text: range.to_owned() }),
+        // A tag that is no version is not in any range.
+        if version_is_valid(&tag) && in_version_range(range, &tag)? {
+            found.push(tag);
         }
     }
     Ok(found)
+}
+
+fn in_version_range(range: &str, version: &str) -> Result<bool, TransferError> {
+    version_satisfies(version, range).map_err(|_reason| TransferError::Range { text: range.to_owned() })
 }
 
 /// What is left out of everything that was named.
@@ -102,7 +105,7 @@ impl Filter {
         let Some(text) = text else { return true };
         let is_match = match &self.value {
             Value::Regex(regex) => regex.is_match(text),
-            Value::Range(range) => satisfies(range, text).unwrap_or(false),
+            Value::Range(range) => version_satisfies(text, range).unwrap_or(false),
         };
         is_match != self.is_negated
     }
