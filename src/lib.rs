@@ -17,4 +17,5 @@ pub mod report;
 pub mod rootfs;
 pub mod sandbox;
 pub mod template;
+mod transfer;
 pub mod transport;

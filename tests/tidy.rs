@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms of `src/` and their levels. A room looks only at rooms of a lower level.
-const ROOMS: [(&str, u32); 19] = [
+const ROOMS: [(&str, u32); 20] = [
     ("kubefile", 1),
     ("template", 1),
     ("cluster", 1),
@@ -24,6 +24,7 @@ const ROOMS: [(&str, u32); 19] = [
     ("carry", 4),
     ("probe", 4),
     ("build", 5),
+    ("transfer", 5),
     ("execute", 5),
     ("cli", 6),
     ("main", 7),

@@ -14,12 +14,13 @@ use content::tar::TarError;
 use oci::{PlatformError, ReferenceError};
 use registry_client::RegistryError;
 
-use crate::build::{BuildError, SeamError};
+use crate::build::BuildError;
 use crate::cluster::ClusterError;
 use crate::execute::ExecuteError;
 use crate::rootfs::RootfsError;
 use crate::sandbox::SandboxError;
 use crate::template::TemplateError;
+use crate::transfer::TransferError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +47,18 @@ pub(crate) enum CommandError {
     Execute(#[from] ExecuteError),
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
-    #[error("cannot pull `{name}`")]
-    Pull { name: String, source: SeamError },
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    #[error("cannot {verb} `{name}`")]
+    Move { verb: &'static str, name: String, source: TransferError },
+    #[error("there is nobody to ask: no terminal")]
+    NobodyToAsk,
+    #[error("nobody is logged in to {key}")]
+    NotLoggedIn { key: String },
+    #[error("interrupted")]
+    Interrupted,
+    #[error("{0}")]
+    Usage(String),
     #[error("cannot listen for interrupts: {0}")]
     Interrupts(#[from] ctrlc::Error),
     #[error("cannot write the output: {0}")]
@@ -91,10 +102,22 @@ impl CommandError {
         move |source| Self::Io { doing, source }
     }
 
+    /// No errors, one, or several.
+    pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+
     /// 0 for a reader that went away, 2 for a wrong command line, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Execute(error) => error.exit_code(),
+            Self::Interrupted => 130,
+            Self::Transfer(TransferError::Location(_) | TransferError::Name(_)) | Self::Usage(_) => 2,
+            Self::Move { source: TransferError::Location(_) | TransferError::Name(_), .. } => 2,
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::UnknownFilter { .. }
             | Self::FilterValue { .. }
@@ -116,7 +139,9 @@ impl CommandError {
             Self::Registry(error) => error.help(),
             Self::Template(error) => error.help(),
             Self::Build(error) => error.help(),
-            Self::Pull { source, .. } => source.help.clone(),
+            Self::Transfer(error) | Self::Move { source: error, .. } => error.help(),
+            Self::NotLoggedIn { key } => Some(format!("`sealos login {key}` does it")),
+            Self::NobodyToAsk => Some("give the password on stdin with `--password-stdin`".to_owned()),
             Self::Sandbox(error) => error.help(),
             Self::Cluster(error) => error.help(),
             Self::Execute(error) => error.help(),

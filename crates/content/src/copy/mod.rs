@@ -25,7 +25,7 @@ use crate::{ContentError, Observer, Sink, Source};
 pub(crate) use fill::read_full;
 
 /// Enough to keep a network busy, and two cores with hashing.
-const JOBS: usize = 6;
+pub(crate) const JOBS: usize = 6;
 /// How often an upload that gets nowhere is begun again.
 const RETRIES: u32 = 3;
 
