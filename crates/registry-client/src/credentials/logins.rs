@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::Credentials;
 use super::document::{Document, decode, normal_key};
 use super::files::{self, Place};
-use super::helper::Helper;
+use super::program::Helper;
 use crate::tls::unusable;
 use crate::{Client, ClientOptions, RegistryError};
 

@@ -10,8 +10,8 @@
 
 mod document;
 mod files;
-mod helper;
 mod logins;
+mod program;
 
 use std::fmt;
 

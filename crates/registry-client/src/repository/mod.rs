@@ -37,7 +37,13 @@ pub struct Repository<'a> {
     client: &'a Client,
     registry: String,
     name: String,
-    routes: Routes,
+    routes: Box<Routes>,
+    seen: Box<Seen>,
+}
+
+/// What was found out about a repository.
+#[derive(Default)]
+struct Seen {
     /// Servers that blobs were last read from.
     served: Mutex<HashMap<Digest, String>>,
     /// Blobs that a server had wrong bytes for.
@@ -49,8 +55,7 @@ pub struct Repository<'a> {
 impl<'a> Repository<'a> {
     pub(crate) fn new(client: &'a Client, reference: &Reference, routes: Routes) -> Self {
         let (registry, name) = (reference.registry().to_owned(), reference.repository().to_owned());
-        let (served, rejected, listing) = Default::default();
-        Self { client, registry, name, routes, served, rejected, listing }
+        Self { client, registry, name, routes: Box::new(routes), seen: Box::default() }
     }
 
     /// The registry's host and port, as references name it.

@@ -185,7 +185,7 @@ impl Repository<'_> {
     fn list_referrer(&self, subject: &Digest, what: &Descriptor, bytes: &[u8]) -> Result<(), ContentError> {
         let entry = referrer(what, bytes);
         // Two threads that read, add and write would lose one of the two.
-        let _guard = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self.seen.listing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut index = self.fallback(subject).map_err(|error| self.remote(error))?;
         let index = index.get_or_insert_with(|| Index::new(Vec::new()));
         if index.manifests.iter().any(|one| one.digest == what.digest) {

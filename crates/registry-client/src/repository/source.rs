@@ -41,7 +41,7 @@ impl Repository<'_> {
 
     /// The servers that a blob is read from: those whose bytes turned out to be wrong are not asked again.
     fn readers(&self, what: &Descriptor) -> Vec<&Endpoint> {
-        let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        let rejected = self.seen.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         let bad = |end: &Endpoint| rejected.contains(&(what.digest, end.host.clone()));
         self.routes.read.iter().filter(|end| end.roles.pull && !bad(end)).collect()
     }
@@ -104,9 +104,9 @@ impl Source for Repository<'_> {
     }
 
     fn reject(&self, what: &Descriptor) -> bool {
-        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner).get(&what.digest).cloned();
+        let served = self.seen.served.lock().unwrap_or_else(PoisonError::into_inner).get(&what.digest).cloned();
         let Some(host) = served else { return false };
-        self.rejected.lock().unwrap_or_else(PoisonError::into_inner).insert((what.digest, host.clone()));
+        self.seen.rejected.lock().unwrap_or_else(PoisonError::into_inner).insert((what.digest, host.clone()));
         let left = self.readers(what);
         if let Some(next) = left.first() {
             self.client.tell(&format!("{host} gave wrong bytes for {}; going on with {}", what.digest, next.host));
@@ -134,7 +134,7 @@ impl Stream<'_> {
         let serving = self.order.remove(end);
         self.order.insert(0, serving);
         if self.repository.routes.read.len() > 1 {
-            let mut served = self.repository.served.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut served = self.repository.seen.served.lock().unwrap_or_else(PoisonError::into_inner);
             served.insert(self.what.digest, serving.host.clone());
         }
         let mut waste = vec![0; if ahead > 0 { 64 << 10 } else { 0 }];
