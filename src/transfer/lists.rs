@@ -171,8 +171,8 @@ impl<'a> List<'a> {
     /// When it is not in the list.
     pub(crate) fn annotate(&mut self, image: &str, facts: &Facts) -> Result<Digest, TransferError> {
         let digest = self.find(image)?;
-        let entry = self.manifests()?.iter_mut().find(|known| known["digest"] == digest.to_string());
-        entry.map(|entry| describe(entry, facts));
+        let is_it = |known: &&mut Value| known["digest"] == digest.to_string();
+        self.manifests()?.iter_mut().find(is_it).into_iter().for_each(|entry| describe(entry, facts));
         Ok(digest)
     }
 

@@ -55,7 +55,7 @@ pub(crate) enum WantedFrom {
     /// In a registry, which is spoken to by this client.
     Registry(usize),
     /// In one of the origins.
-    Origin(usize, Descriptor),
+    Origin(usize, Box<Descriptor>),
 }
 
 /// Places that were opened for the sources.
@@ -106,14 +106,14 @@ pub(crate) fn expand<'a>(
                     let name = names::in_tree(root, &directory);
                     let format = Some(content::archive::Format::DockerDir);
                     let location = Location::File { format, path: directory, name: None };
-                    opened.add(open(&location, store, nobody)?, name)?;
+                    opened.add(open(&location, store, nobody)?, name.as_ref())?;
                 }
             }
             SyncSource::Store => {
                 for record in store.disk()?.records()?.into_iter().filter(|record| record.name.is_some()) {
                     let name = record.name.clone();
                     let location = Location::Store(record.root.digest.to_string());
-                    opened.add(open(&location, store, nobody)?, name)?;
+                    opened.add(open(&location, store, nobody)?, name.as_ref())?;
                 }
             }
         }
@@ -175,13 +175,13 @@ fn images_of(client: &Client, entry: &Entry) -> Result<Vec<Reference>, TransferE
 
 impl<'a> Opened<'a> {
     /// Takes in the images of an origin; `name` is what its one image is called if it does not say so itself.
-    fn add(&mut self, origin: Origin<'a>, name: Option<Reference>) -> Result<(), TransferError> {
+    fn add(&mut self, origin: Origin<'a>, name: Option<&Reference>) -> Result<(), TransferError> {
         let at = self.origins.len();
         let mut any = false;
         for image in &origin.images {
-            let Some(name) = name.clone().or_else(|| image.name.clone()) else { continue };
+            let Some(name) = name.or(image.name.as_ref()).cloned() else { continue };
             any = true;
-            self.wanted.push(Wanted { name, from: WantedFrom::Origin(at, image.root.clone()) });
+            self.wanted.push(Wanted { name, from: WantedFrom::Origin(at, Box::new(image.root.clone())) });
         }
         if !any {
             return Err(TransferError::Nameless { place: origin.source().place() });

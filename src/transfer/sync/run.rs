@@ -137,7 +137,7 @@ fn prepare<'a>(opened: &'a Opened<'_>, wanted: &Wanted, wish: &SyncWish) -> Resu
             let (repository, root, _) = resolve(&opened.clients[*client], &wanted.name)?;
             (Place::Registry(repository), root)
         }
-        WantedFrom::Origin(at, root) => (Place::Origin(opened.origins[*at].source()), root.clone()),
+        WantedFrom::Origin(at, root) => (Place::Origin(opened.origins[*at].source()), Descriptor::clone(root)),
     };
     let reading: &dyn Source = match &source {
         Place::Registry(repository) => repository,
@@ -188,8 +188,8 @@ impl Copy<'_> {
         }
     }
 
-    /// Copies whole images into sinks, one for each.
-    fn into_sinks(&self, sinks: &[&dyn Sink]) -> Results {
+    /// Copies whole images, each to its sink.
+    fn copy_into(&self, sinks: &[&dyn Sink]) -> Results {
         let overlays = self.overlays();
         let jobs: Vec<CopyJob<'_>> = self
             .chosen
@@ -211,12 +211,12 @@ impl Copy<'_> {
         let names = self.chosen.iter().filter_map(|(at, _)| self.name(*at));
         let repositories = names.map(|name| target.repository(name)).collect::<Result<Vec<_>, _>>()?;
         let sinks: Vec<&dyn Sink> = repositories.iter().map(|repository| repository as &dyn Sink).collect();
-        Ok(self.into_sinks(&sinks))
+        Ok(self.copy_into(&sinks))
     }
 
     fn to_layout(&self, path: &Path) -> Result<Results, TransferError> {
         let layout = Layout::create(path)?;
-        Ok(self.into_sinks(&vec![&layout as &dyn Sink; self.chosen.len()]))
+        Ok(self.copy_into(&vec![&layout as &dyn Sink; self.chosen.len()]))
     }
 
     fn to_store(&self) -> Result<Results, TransferError> {
