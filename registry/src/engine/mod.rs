@@ -228,7 +228,7 @@ impl Engine {
             if self.table.has_room() {
                 self.arm_listeners();
             }
-            if seats.threads() == 0 {
+            if seats.threads() == 0 && !self.stop.is_set() {
                 return Err(io::Error::other("no thread is left"));
             }
         }

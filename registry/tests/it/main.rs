@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
 mod browser;
+mod client;
 mod conformance;
+mod hostile;
+mod interchange;
+mod keeping;
 mod page;
 mod server;
 mod shelf;
