@@ -115,9 +115,7 @@ impl Client {
 
 /// The manifest of an image: its configuration, then its layers.
 pub(crate) fn manifest(blobs: &[(Digest, usize)]) -> String {
-    let descriptor = |media_type: &str, (digest, size): &(Digest, usize)| {
-        serde_json::json!({ "mediaType": media_type, "digest": digest, "size": size })
-    };
+    let descriptor = |media_type: &str, (digest, size): &(Digest, usize)| serde_json::json!({ "mediaType": media_type, "digest": digest, "size": size });
     let layers: Vec<_> = blobs[1..].iter().map(|blob| descriptor(oci::MediaType::OCI_LAYER, blob)).collect();
     serde_json::json!({
         "schemaVersion": 2,

@@ -77,8 +77,7 @@ fn docker_serves_what_was_pushed_here_and_its_collector_keeps_it() {
     let tags = client.get("/v2/library/a/tags/list").text();
     assert!(tags.contains(r#""1""#) && tags.contains(r#""2""#), "{tags}");
     let file = configuration(&directory, "127.0.0.1:0");
-    let collected =
-        Command::new("docker-registry").args(["garbage-collect", "--dry-run"]).arg(file).output().unwrap();
+    let collected = Command::new("docker-registry").args(["garbage-collect", "--dry-run"]).arg(file).output().unwrap();
     let said = String::from_utf8_lossy(&collected.stdout).into_owned();
     assert!(collected.status.success(), "{said}");
     assert!(said.contains("0 blobs and 0 manifests eligible for deletion"), "{said}");

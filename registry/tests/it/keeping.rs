@@ -100,9 +100,8 @@ fn damaged_blobs_are_put_aside_and_fetched_again() {
     fs::write(blob_path(directory.path(), &layer), b"a layer that has been damaged").unwrap();
     assert_eq!(tree.scrub(None, &mut |_| ()).unwrap().corrupt, [layer]);
     assert_eq!(client.get(&format!("/v2/a/blobs/{layer}")).status, 404, "wrong bytes are not served");
-    let wrong = |_: &Digest, _: &[registry::names::Name]| {
-        Ok(Box::new(&b"something else"[..]) as Box<dyn std::io::Read>)
-    };
+    let wrong =
+        |_: &Digest, _: &[registry::names::Name]| Ok(Box::new(&b"something else"[..]) as Box<dyn std::io::Read>);
     let scrubbed = tree.scrub(Some(&wrong), &mut |_| ()).unwrap();
     assert_eq!((scrubbed.repaired.len(), scrubbed.odd.len()), (0, 1), "{scrubbed:?}");
     let right = |digest: &Digest, names: &[registry::names::Name]| {
@@ -187,9 +186,10 @@ fn an_acknowledged_push_survives_being_killed() {
             .spawn()
             .unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-        let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            line.split_once("address ").map(|(_, address)| address.to_owned())
-        });
+        let address = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.split_once("address ").map(|(_, address)| address.to_owned()));
         let address = address.unwrap();
         for (tag, digest) in &acknowledged {
             is_whole(&address, "kill/a", tag).unwrap();

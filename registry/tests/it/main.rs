@@ -6,6 +6,7 @@ mod browser;
 mod client;
 mod conformance;
 mod hostile;
+mod images;
 mod interchange;
 mod keeping;
 mod page;
