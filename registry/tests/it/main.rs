@@ -4,6 +4,7 @@
 
 mod browser;
 mod client;
+mod clients;
 mod conformance;
 mod hostile;
 mod images;
@@ -12,3 +13,4 @@ mod keeping;
 mod page;
 mod server;
 mod shelf;
+mod site;
