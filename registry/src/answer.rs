@@ -37,7 +37,12 @@ fn distribution(registry: &Registry, path: &str, request: &mut Request<'_>) -> A
     let endpoint = match Endpoint::parse(path) {
         Ok(endpoint) => endpoint,
         // Who may not ask is not told what is wrong with the question.
-        Err(fault) => return Answered::refusable(registry, &request.head, &[Need::Base], Kind::Unknown, &fault),
+        Err(fault) => {
+            // What cannot be a tag is not there.
+            let is_absent = fault.code == Code::TagInvalid && request.head.method.is_read();
+            let fault = if is_absent { Fault::no_manifest() } else { fault };
+            return Answered::refusable(registry, &request.head, &[Need::Base], Kind::Unknown, &fault);
+        }
     };
     let kind = endpoint.kind();
     let needs = [protocol::needs(&endpoint, request.head.method)];
