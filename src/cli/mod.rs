@@ -13,6 +13,7 @@ mod ask;
 mod build;
 mod build_request;
 mod build_world;
+mod carrying;
 mod completion;
 mod conversion;
 mod copy;
