@@ -65,6 +65,11 @@ pub(crate) enum CommandError {
     NobodyToAsk,
     #[error("nobody is logged in to {key}")]
     NotLoggedIn { key: String },
+    #[error("nothing that was named is there, or everything was filtered out")]
+    NothingToSync,
+    /// The answer to a question is no; the exit code says so.
+    #[error("no")]
+    Absent,
     #[error("interrupted")]
     Interrupted,
     #[error("{0}")]
@@ -184,9 +189,9 @@ impl CommandError {
         }
     }
 
-    /// The lines for stderr; nothing for a reader that went away.
+    /// The lines for stderr; nothing for a reader that went away, and where the exit code says all.
     pub(crate) fn to_text(&self) -> String {
-        if self.exit_code() == 0 {
+        if self.exit_code() == 0 || matches!(self, Self::Absent) {
             return String::new();
         }
         if let Self::Several(all) = self {

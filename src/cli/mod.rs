@@ -35,6 +35,8 @@ mod locate;
 mod login;
 mod logout;
 mod man;
+mod manifest;
+mod merge;
 mod pack;
 mod platforms;
 mod prune;
@@ -47,10 +49,13 @@ mod row;
 mod run;
 mod save;
 mod schema;
+mod search;
 mod sent;
 mod show;
 mod summary;
+mod sync;
 mod tag;
+mod tags;
 mod tree;
 mod version;
 mod whole_file;
@@ -141,6 +146,8 @@ enum Verb {
     Login(login::Login),
     Logout(logout::Logout),
     Man(man::Man),
+    Manifest(Box<manifest::Manifest>),
+    Merge(Box<merge::Merge>),
     Prune(prune::Prune),
     Pull(Box<pull::Pull>),
     Push(Box<push::Push>),
@@ -149,7 +156,11 @@ enum Verb {
     Run(Box<run::Run>),
     Save(save::Save),
     Schema(schema::Schema),
+    Search(search::Search),
+    Sync(Box<sync::Sync>),
     Tag(tag::Tag),
+    #[command(alias = "list-tags")]
+    Tags(tags::Tags),
     Version(version::Version),
 }
 
@@ -168,6 +179,8 @@ impl Verb {
             Self::Login(verb) => verb.run(world),
             Self::Logout(verb) => verb.run(world),
             Self::Man(verb) => verb.run(world),
+            Self::Manifest(verb) => verb.run(world),
+            Self::Merge(verb) => verb.run(world),
             Self::Prune(verb) => verb.run(world),
             Self::Pull(verb) => verb.run(world),
             Self::Push(verb) => verb.run(world),
@@ -176,7 +189,10 @@ impl Verb {
             Self::Run(verb) => verb.run(world),
             Self::Save(verb) => verb.run(world),
             Self::Schema(verb) => verb.run(world),
+            Self::Search(verb) => verb.run(world),
+            Self::Sync(verb) => verb.run(world),
             Self::Tag(verb) => verb.run(world),
+            Self::Tags(verb) => verb.run(world),
             Self::Version(verb) => verb.run(world),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 27] = [
     "build",
     "completion",
     "copy",
@@ -15,6 +15,8 @@ const VERBS: [&str; 22] = [
     "login",
     "logout",
     "man",
+    "manifest",
+    "merge",
     "prune",
     "pull",
     "push",
@@ -23,7 +25,10 @@ const VERBS: [&str; 22] = [
     "run",
     "save",
     "schema",
+    "search",
+    "sync",
     "tag",
+    "tags",
     "version",
 ];
 

@@ -45,7 +45,7 @@ pub enum BackendError {
     },
     /// What lies there is not what it should be.
     #[error(transparent)]
-    Content(#[from] content::ContentError),
+    Content(Box<content::ContentError>),
     /// The place does not take anything.
     #[error("{0} is read only")]
     ReadOnly(String),
@@ -57,6 +57,12 @@ pub enum BackendError {
         /// Why.
         reason: String,
     },
+}
+
+impl From<content::ContentError> for BackendError {
+    fn from(error: content::ContentError) -> Self {
+        Self::Content(Box::new(error))
+    }
 }
 
 impl BackendError {

@@ -3,12 +3,17 @@
 mod access;
 mod failure;
 mod gc;
+mod listeners;
 mod ls;
+mod operation;
+mod passwd;
 mod place;
+mod places;
 mod rm;
 mod scrub;
 mod serve;
 mod signals;
+mod unit;
 
 use clap::{Args, Subcommand};
 
@@ -44,6 +49,8 @@ enum Verb {
     Rm(rm::Rm),
     Gc(gc::Gc),
     Scrub(scrub::Scrub),
+    Passwd(passwd::Passwd),
+    Unit(unit::Unit),
 }
 
 impl Registry {
@@ -54,6 +61,8 @@ impl Registry {
             Verb::Rm(verb) => verb.run(world),
             Verb::Gc(verb) => verb.run(world),
             Verb::Scrub(verb) => verb.run(world),
+            Verb::Passwd(verb) => verb.run(world),
+            Verb::Unit(verb) => verb.run(world),
         }
     }
 }
