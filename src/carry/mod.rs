@@ -33,5 +33,5 @@ pub use gather::{Binding, Effort, GatherOrder, Gathered, gather};
 pub use resolve::{Lookup, Wanted};
 pub use scan::{CommandText, CopiedPath, ScanOrder, scan, scan_chart};
 pub use source::{Foreign, Repositories};
-pub use tree::{RegistryTree, TreeImage};
+pub use tree::{RegistryTree, TreeImage, TreeTag, other_tags, remove_tag, tree_name};
 pub use unpacked::unpack;

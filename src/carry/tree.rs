@@ -69,18 +69,29 @@ impl RegistryTree {
     /// # Errors
     /// When the tree cannot be read.
     pub fn names_only(&self) -> Result<Vec<Reference>, ContentError> {
-        let mut names = Vec::new();
+        let tags = self.all_tags()?;
+        let mut names: Vec<Reference> = tags.iter().filter_map(|tag| tree_name(&tag.repository, &tag.tag)).collect();
+        names.sort_by_key(Reference::normal);
+        Ok(names)
+    }
+
+    fn all_tags(&self) -> Result<Vec<TreeTag>, ContentError> {
+        let mut found = Vec::new();
         let mut todo = vec![(String::new(), 0)];
         while let Some((repository, depth)) = todo.pop() {
             let path = self.top.join("repositories").join(&repository);
             let tags = self.names(&path.join("_manifests/tags"))?;
-            names.extend(tags.iter().filter_map(|tag| named(&repository, tag)));
+            found.extend(tags.into_iter().map(|tag| TreeTag {
+                name: format!("{repository}:{tag}"),
+                repository: repository.clone(),
+                tag,
+            }));
             let below = self.names(&path)?.into_iter().filter(|name| !name.starts_with('_'));
             let below = below.map(|name| if repository.is_empty() { name } else { format!("{repository}/{name}") });
             todo.extend(below.filter(|_| depth < MAX_DEPTH).map(|below| (below, depth + 1)));
         }
-        names.sort_by_key(Reference::normal);
-        Ok(names)
+        found.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
+        Ok(found)
     }
 
     fn repository(&self, repository: &str, images: &mut Vec<TreeImage>) -> Result<(), ContentError> {
@@ -92,7 +103,7 @@ impl RegistryTree {
             let Some(root) = self.describe(&digest)? else { continue };
             self.claim(&root, &mut claimed)?;
             // A directory that is no name is nobody's image.
-            images.extend(named(repository, &tag).map(|name| TreeImage { name, root }));
+            images.extend(tree_name(repository, &tag).map(|name| TreeImage { name, root }));
         }
         let mut untagged = Vec::new();
         for algorithm in self.names(&manifests.join("revisions"))? {
@@ -179,8 +190,41 @@ impl RegistryTree {
     }
 }
 
+/// A tag of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeTag {
+    /// Its repository.
+    pub repository: String,
+    /// The tag.
+    pub tag: String,
+    /// Both, as a name.
+    pub name: String,
+}
+
+/// The tags of a directory that are not among the wanted ones (repositories and tags).
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn other_tags(directory: &Path, wanted: &BTreeSet<(String, String)>) -> Result<Vec<TreeTag>, ContentError> {
+    let Some(tree) = RegistryTree::open(directory) else { return Ok(Vec::new()) };
+    let mut tags = tree.all_tags()?;
+    tags.retain(|tag| !wanted.contains(&(tag.repository.clone(), tag.tag.clone())));
+    Ok(tags)
+}
+
+/// Takes a tag out of a directory; its manifest and blobs stay until garbage collection.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove_tag(directory: &Path, tag: &TreeTag) -> Result<(), ContentError> {
+    let path = directory.join(TREE).join("repositories").join(&tag.repository).join("_manifests/tags").join(&tag.tag);
+    // First what makes it visible.
+    let removed = fs::remove_file(path.join("current/link")).and_then(|()| fs::remove_dir_all(&path));
+    removed.map_err(ContentError::io(format!("remove {}", path.display())))
+}
+
 /// The name of a tagged image; a tag that is a digest stands for an image without a tag.
-fn named(repository: &str, tag: &str) -> Option<Reference> {
+pub fn tree_name(repository: &str, tag: &str) -> Option<Reference> {
     let text = match tag.strip_prefix("sha256-").filter(|hex| hex.len() == 64) {
         Some(hex) => format!("{repository}@sha256:{hex}"),
         None => format!("{repository}:{tag}"),

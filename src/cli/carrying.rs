@@ -83,6 +83,15 @@ pub(crate) enum Form {
     Layer,
 }
 
+impl std::convert::From<Form> for CarriedForm {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Native => Self::Native,
+            Form::Layer => Self::Layer,
+        }
+    }
+}
+
 impl CarryFlags {
     /// Whether anything is carried.
     pub(crate) fn is_wanted(&self) -> bool {
@@ -228,11 +237,7 @@ impl Carrier for BuildCarrier<'_> {
             write_lock(&lock_path, &gathered.lock)?;
         }
         let lock = self.with_bases(order, gathered.lock)?;
-        let form = match self.flags.carry {
-            Form::Native => CarriedForm::Native,
-            Form::Layer => CarriedForm::Layer,
-        };
-        Ok(Carried { lock, form })
+        Ok(Carried { lock, form: self.flags.carry.into() })
     }
 }
 

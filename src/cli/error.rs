@@ -57,6 +57,8 @@ pub(crate) enum CommandError {
     Move { verb: &'static str, name: String, source: TransferError },
     #[error(transparent)]
     Carry(#[from] CarryError),
+    #[error("`{name}` carries {carried} container images, which a docker-archive cannot hold")]
+    CannotCarry { name: String, carried: usize },
     #[error("nothing in `{what}` asks for `{image}`")]
     NobodyAsks { image: String, what: String, names: Vec<String> },
     #[error("cannot write `{}`", path.display())]
@@ -159,6 +161,10 @@ impl CommandError {
             Self::Transfer(error) | Self::Move { source: error, .. } => error.help(),
             Self::NotLoggedIn { key } => Some(format!("`sealos login {key}` does it")),
             Self::Carry(error) => error.help(),
+            Self::CannotCarry { .. } => Some(
+                "save it as an oci-archive; or `sealos convert --carry layer` makes an image that holds them in a layer"
+                    .to_owned(),
+            ),
             Self::NobodyAsks { names, .. } if names.is_empty() => Some("it asks for no images at all".to_owned()),
             Self::NobodyAsks { names, .. } => Some(format!("it asks for {}", names.join(", "))),
             Self::NobodyToAsk => Some("give the password on stdin with `--password-stdin`".to_owned()),

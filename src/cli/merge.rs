@@ -1,9 +1,10 @@
 //! `sealos merge IMAGE…`
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use clap::Args;
-use content::{ContentError, Disk, Image, Sink, Source};
+use content::{Assembly, ClusterImage, ContentError, Disk, Image, ImageLock, Sink, Source, assemble};
 use oci::{Descriptor, Platform, Reference};
 
 use super::error::CommandError;
@@ -13,12 +14,12 @@ use super::registry::Registry;
 use super::show;
 use super::world::{Silence, World};
 use crate::build;
-use crate::report::Reporter;
+use crate::report::{Event, Reporter};
 
 /// Make one image of several
 ///
 /// The files of later images go over those of earlier ones, their variables and labels win, and the commands of all run
-/// one after the other. Layers stay what they are: nothing is unpacked, copied or compressed. What is missing is pulled.
+/// one after the other. What they carry is carried together. Layers stay what they are: nothing is unpacked, copied or compressed. What is missing is pulled.
 /// The id of the image is printed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -70,17 +71,26 @@ impl Merge {
         let found = find_or_pull(&names, self.platform.as_ref(), &disk, &registry, &reporter);
         reporter.finish();
         let platform = self.platform.clone().unwrap_or_else(Platform::host);
+        let found = found?;
         let images =
-            found?.iter().map(|(name, root)| one(&disk, root, &platform, name)).collect::<Result<Vec<_>, _>>()?;
+            found.iter().map(|(name, root)| one(&disk, root, &platform, name)).collect::<Result<Vec<_>, _>>()?;
+        let roots: Vec<Descriptor> = found.iter().map(|(_, root)| root.clone()).collect();
         let merged = build::merge(&disk, &images, self.timestamp)?;
-        let root = Descriptor { platform: None, ..merged.manifest };
+        let (lock, differing) = carried(&disk, &roots, &platform)?;
+        for name in differing {
+            let text = format!("several images carry `{name}`, and not the same: the last one's is carried");
+            reporter.event(&Event::Warning(text));
+        }
+        let parts = Assembly { roots: &[merged.manifest], lock: &lock, annotations: BTreeMap::new() };
+        let root = assemble(&disk, &parts)?;
+        let id = if lock.images.is_empty() { merged.config } else { root.digest };
         self.tags.iter().try_for_each(|tag| disk.tag(tag, &root))?;
         match self.json {
-            false => world.say(merged.config),
+            false => world.say(id),
             true => show::json(
                 world,
                 &serde_json::json!({
-                    "id": merged.config.hex(),
+                    "id": id.hex(),
                     "digest": root.digest,
                     "names": self.tags.iter().map(Reference::familiar).collect::<Vec<_>>(),
                     "platform": merged.platform.to_string(),
@@ -88,6 +98,27 @@ impl Merge {
             ),
         }
     }
+}
+
+/// What the images carry for a platform, all together, and the names that stand for different images in them.
+fn carried(
+    disk: &Disk,
+    roots: &[Descriptor],
+    platform: &Platform,
+) -> Result<(ImageLock, BTreeSet<String>), CommandError> {
+    let wanted = platform.normalised().to_string();
+    let (mut all, mut differing) = (ImageLock::new([]), BTreeSet::new());
+    for root in roots {
+        let lock = ClusterImage::load(disk, root)?.lock.only(|platform| platform == wanted);
+        for image in &lock.images {
+            let known = all.images.iter().find(|known| known.normalised == image.normalised);
+            if known.is_some_and(|known| known.platforms != image.platforms) {
+                differing.insert(image.reference.clone());
+            }
+        }
+        all = ImageLock::new(all.images.into_iter().chain(lock.images));
+    }
+    Ok((all, differing))
 }
 
 /// An image that is for the platform.

@@ -17,6 +17,7 @@ mod carried_tree;
 mod carrying;
 mod completion;
 mod conversion;
+mod convert;
 mod copy;
 mod create;
 mod diff;
@@ -47,6 +48,7 @@ mod registry_verbs;
 mod rmi;
 mod row;
 mod run;
+mod run_registry;
 mod save;
 mod schema;
 mod search;
@@ -136,6 +138,7 @@ struct Ignored {
 enum Verb {
     Build(Box<build::Build>),
     Completion(completion::Completion),
+    Convert(Box<convert::Convert>),
     Copy(Box<copy::Copy>),
     Create(create::Create),
     Diff(diff::Diff),
@@ -169,6 +172,7 @@ impl Verb {
         match self {
             Self::Build(verb) => verb.run(world),
             Self::Completion(verb) => verb.run(world),
+            Self::Convert(verb) => verb.run(world),
             Self::Copy(verb) => verb.run(world),
             Self::Create(verb) => verb.run(world),
             Self::Diff(verb) => verb.run(world),

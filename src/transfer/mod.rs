@@ -26,7 +26,7 @@ mod target;
 use content::{Keeper, Source};
 use oci::Descriptor;
 
-pub(crate) use choose::Platforms;
+pub(crate) use choose::{Platforms, choose};
 pub(crate) use copy::{CopyOutcome, CopyWish, Digests, Mode, copy_image, write_digest};
 pub(crate) use error::TransferError;
 pub(crate) use lists::{Amend, Facts, List};

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::super::carrying::{ChartFlags, read_lock};
 use super::super::error::CommandError;
+use super::super::registry::Registry;
 use super::super::show;
 use super::super::world::World;
 use super::subject::Subject;
@@ -33,6 +34,8 @@ pub(crate) struct Diff {
     json: bool,
     #[command(flatten)]
     charts: ChartFlags,
+    #[command(flatten)]
+    registry: Registry,
 }
 
 impl Diff {
@@ -54,7 +57,7 @@ impl Diff {
         if is_lock && let Some(lock) = read_lock(&file)? {
             return Ok(lock);
         }
-        let subject = Subject::of(world, text, None, &self.charts)?;
+        let subject = Subject::of(world, text, None, &self.charts, &self.registry)?;
         if let Some(lock) = subject.lock {
             return Ok(lock);
         }

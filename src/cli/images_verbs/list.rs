@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::super::carrying::{ChartFlags, tell};
 use super::super::error::CommandError;
+use super::super::registry::Registry;
 use super::super::show;
 use super::super::world::{Silence, World};
 use super::subject::Subject;
@@ -34,11 +35,13 @@ pub(crate) struct List {
     json: bool,
     #[command(flatten)]
     charts: ChartFlags,
+    #[command(flatten)]
+    registry: Registry,
 }
 
 impl List {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
-        let subject = Subject::of(world, &self.what, self.file.as_deref(), &self.charts)?;
+        let subject = Subject::of(world, &self.what, self.file.as_deref(), &self.charts, &self.registry)?;
         if self.json {
             show::json(world, &subject.json())?;
         } else {

@@ -8,6 +8,9 @@ mod why;
 
 use clap::Subcommand;
 
+pub(crate) use diff::changes;
+pub(crate) use subject::outlines;
+
 use super::error::CommandError;
 use super::world::World;
 

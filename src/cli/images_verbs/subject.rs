@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::super::carrying::ChartFlags;
 use super::super::error::CommandError;
 use super::super::locate::{self, Located};
+use super::super::registry::Registry;
 use super::super::world::World;
 use crate::build::{self, BuildError, BuildRequest, ContextPlace, KubefilePlace, Outline, OutlinedCommand, Unobserved};
 use crate::carry::{self, RegistryTree, ScanOrder};
@@ -42,6 +43,7 @@ impl Subject {
         text: &str,
         recipe: Option<&str>,
         flags: &ChartFlags,
+        registry: &Registry,
     ) -> Result<Self, CommandError> {
         let path = Path::new(text);
         let is_layout = path.join("oci-layout").is_file();
@@ -51,7 +53,7 @@ impl Subject {
         if path.is_dir() && !is_layout {
             return Ok(Self::found(context(world, path, recipe, flags)?));
         }
-        locate::with(world, text, |found| Self::of_image(world, text, found, flags))
+        locate::with(world, registry, text, |found| Self::of_image(world, text, found, flags))
     }
 
     fn found(findings: Findings) -> Self {

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::super::carrying::ChartFlags;
 use super::super::error::CommandError;
+use super::super::registry::Registry;
 use super::super::world::World;
 use super::subject::{Asked, Subject};
 use crate::discover::Ignore;
@@ -27,6 +28,8 @@ pub(crate) struct Why {
     file: Option<String>,
     #[command(flatten)]
     charts: ChartFlags,
+    #[command(flatten)]
+    registry: Registry,
 }
 
 impl Why {
@@ -37,7 +40,7 @@ impl Why {
             [what] if what != "in" => what,
             _ => return Err(CommandError::Usage("expected `why IMAGE in WHAT`".to_owned())),
         };
-        let subject = Subject::of(world, what, self.file.as_deref(), &self.charts)?;
+        let subject = Subject::of(world, what, self.file.as_deref(), &self.charts, &self.registry)?;
         let found: Vec<&Asked> = subject.images.iter().filter(|asked| is_meant(&self.image, asked)).collect();
         if found.is_empty() {
             let names = subject.images.iter().map(|asked| asked.name.to_string()).collect();
