@@ -17,12 +17,15 @@
 //! kept), [`service`] (all of these together).
 
 pub mod access;
+pub mod access_log;
 mod answer;
 pub mod backend;
 pub mod counters;
 mod document;
 mod engine;
+pub mod exposure;
 pub mod gate;
+pub mod health;
 pub mod http;
 pub mod listener;
 pub mod metrics;
@@ -37,5 +40,6 @@ pub mod seat;
 pub mod service;
 pub mod stop;
 pub mod tls;
+pub mod unit;
 
 pub use engine::{ServeError, serve};

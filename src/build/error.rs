@@ -8,6 +8,7 @@ use content::tar::TarError;
 use oci::Digest;
 
 use super::world::SeamError;
+use crate::cluster::ClusterError;
 use crate::kubefile::KubefileError;
 use crate::rootfs::RootfsError;
 use crate::sandbox::SandboxError;
@@ -120,6 +121,12 @@ pub enum BuildError {
         /// The name as written.
         name: String,
         /// Why.
+        source: SeamError,
+    },
+    /// Container images that the context asks for could not be had.
+    #[error("the images that are carried are not complete")]
+    Carry {
+        /// Which, and why.
         source: SeamError,
     },
     /// A base image is for another platform.
@@ -247,6 +254,9 @@ pub enum BuildError {
     /// An entry of a layer cannot be written.
     #[error("cannot make the layer")]
     Tar(#[source] TarError),
+    /// An image's labels say what nobody knows.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// A secret that RUN needs was not given.
     #[error("RUN needs the secret `{id}`, which was not given")]
     NoSecret {
@@ -298,8 +308,9 @@ impl BuildError {
             Self::Sandbox(error) => error.help(),
             Self::Rootfs(error) => error.help(),
             Self::Content(error) => error.help(),
+            Self::Cluster(error) => error.help(),
             Self::Archive { source, .. } | Self::Tar(source) => source.help(),
-            Self::Fetch { source, .. } | Self::Pull { source, .. } => source.help.clone(),
+            Self::Fetch { source, .. } | Self::Pull { source, .. } | Self::Carry { source } => source.help.clone(),
             Self::NoImage { pull_forbidden: true, .. } => {
                 Some("pulling is forbidden with `--pull never`; leave it out, or `sealos load` the image".to_owned())
             }

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::error::CommandError;
 use super::image_layers::image_layers;
 use super::locate::{self, Located};
+use super::registry::Registry;
 use super::tree::{self, LayerName, Tree};
 use super::whole_file::WholeFile;
 use super::world::World;
@@ -40,6 +41,8 @@ pub(crate) struct Diff {
     /// Of an index, the image for this platform
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
+    #[command(flatten)]
+    registry: Registry,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,8 +60,10 @@ struct Difference {
 
 impl Diff {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
-        let a = locate::with(world, &self.a, |found| tree::read(found.source, &self.layers(found, &self.a)?))?;
-        let difference = locate::with(world, &self.b, |found| {
+        let a = locate::with(world, &self.registry, &self.a, |found| {
+            tree::read(found.source, &self.layers(found, &self.a)?)
+        })?;
+        let difference = locate::with(world, &self.registry, &self.b, |found| {
             let layers = self.layers(found, &self.b)?;
             let b = tree::read(found.source, &layers)?;
             let difference = compare(&a, &b);

@@ -48,6 +48,8 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
     #[error(transparent)]
+    Serving(#[from] super::registry_verbs::RegistryFailure),
+    #[error(transparent)]
     Transfer(#[from] TransferError),
     #[error("cannot {verb} `{name}`")]
     Move { verb: &'static str, name: String, source: TransferError },
@@ -55,6 +57,11 @@ pub(crate) enum CommandError {
     NobodyToAsk,
     #[error("nobody is logged in to {key}")]
     NotLoggedIn { key: String },
+    #[error("nothing that was named is there, or everything was filtered out")]
+    NothingToSync,
+    /// The answer to a question is no; the exit code says so.
+    #[error("no")]
+    Absent,
     #[error("interrupted")]
     Interrupted,
     #[error("{0}")]
@@ -114,6 +121,7 @@ impl CommandError {
     /// 0 for a reader that went away, 2 for a wrong command line, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
+            Self::Serving(error) if error.is_usage() => 2,
             Self::Execute(error) => error.exit_code(),
             Self::Interrupted => 130,
             Self::Transfer(TransferError::Location(_) | TransferError::Name(_)) | Self::Usage(_) => 2,
@@ -137,6 +145,7 @@ impl CommandError {
         match self {
             Self::Content(error) => error.help(),
             Self::Registry(error) => error.help(),
+            Self::Serving(error) => error.help(),
             Self::Template(error) => error.help(),
             Self::Build(error) => error.help(),
             Self::Transfer(error) | Self::Move { source: error, .. } => error.help(),
@@ -169,9 +178,9 @@ impl CommandError {
         }
     }
 
-    /// The lines for stderr; nothing for a reader that went away.
+    /// The lines for stderr; nothing for a reader that went away, and where the exit code says all.
     pub(crate) fn to_text(&self) -> String {
-        if self.exit_code() == 0 {
+        if self.exit_code() == 0 || matches!(self, Self::Absent) {
             return String::new();
         }
         if let Self::Several(all) = self {

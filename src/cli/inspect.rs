@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::error::CommandError;
 use super::locate::{self, Located};
+use super::registry::Registry;
 use super::show::{self, Format};
 use super::summary::{PlatformImage, Summary, summarise};
 use super::world::World;
@@ -42,6 +43,8 @@ pub(crate) struct Inspect {
     /// What the name stands for
     #[arg(short = 't', long = "type", value_enum, default_value_t = Kind::App, value_name = "KIND")]
     kind: Kind,
+    #[command(flatten)]
+    registry: Registry,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,7 +62,7 @@ impl Inspect {
         let format = self.format.as_deref().map(Format::of_document).transpose()?;
         let (mut documents, mut errors) = (Vec::new(), Vec::new());
         for name in &self.names {
-            let found = locate::with(world, name, |found| self.look(name, found));
+            let found = locate::with(world, &self.registry, name, |found| self.look(name, found));
             match found {
                 Ok(Answer::Bytes(bytes)) => world.out.write_all(&bytes).map_err(CommandError::Output)?,
                 Ok(Answer::Document(document)) => match &format {

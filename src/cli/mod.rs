@@ -13,6 +13,7 @@ mod ask;
 mod build;
 mod build_request;
 mod build_world;
+mod carrying;
 mod completion;
 mod conversion;
 mod copy;
@@ -32,21 +33,27 @@ mod locate;
 mod login;
 mod logout;
 mod man;
+mod manifest;
+mod merge;
 mod pack;
 mod platforms;
 mod prune;
 mod pull;
 mod push;
 mod registry;
+mod registry_verbs;
 mod rmi;
 mod row;
 mod run;
 mod save;
 mod schema;
+mod search;
 mod sent;
 mod show;
 mod summary;
+mod sync;
 mod tag;
+mod tags;
 mod tree;
 mod version;
 mod whole_file;
@@ -137,14 +144,21 @@ enum Verb {
     Login(login::Login),
     Logout(logout::Logout),
     Man(man::Man),
+    Manifest(Box<manifest::Manifest>),
+    Merge(Box<merge::Merge>),
     Prune(prune::Prune),
     Pull(Box<pull::Pull>),
     Push(Box<push::Push>),
+    Registry(registry_verbs::Registry),
     Rmi(rmi::Rmi),
     Run(Box<run::Run>),
     Save(save::Save),
     Schema(schema::Schema),
+    Search(search::Search),
+    Sync(Box<sync::Sync>),
     Tag(tag::Tag),
+    #[command(alias = "list-tags")]
+    Tags(tags::Tags),
     Version(version::Version),
 }
 
@@ -163,14 +177,20 @@ impl Verb {
             Self::Login(verb) => verb.run(world),
             Self::Logout(verb) => verb.run(world),
             Self::Man(verb) => verb.run(world),
+            Self::Manifest(verb) => verb.run(world),
+            Self::Merge(verb) => verb.run(world),
             Self::Prune(verb) => verb.run(world),
             Self::Pull(verb) => verb.run(world),
             Self::Push(verb) => verb.run(world),
+            Self::Registry(verb) => verb.run(world),
             Self::Rmi(verb) => verb.run(world),
             Self::Run(verb) => verb.run(world),
             Self::Save(verb) => verb.run(world),
             Self::Schema(verb) => verb.run(world),
+            Self::Search(verb) => verb.run(world),
+            Self::Sync(verb) => verb.run(world),
             Self::Tag(verb) => verb.run(world),
+            Self::Tags(verb) => verb.run(world),
             Self::Version(verb) => verb.run(world),
         }
     }
@@ -209,6 +229,12 @@ pub fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     error.print().unwrap_or_default();
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// Says something on stderr that belongs to no result.
+pub(crate) fn note(text: std::fmt::Arguments<'_>) {
+    // Nobody is left to be told that stderr cannot be written.
+    writeln!(io::stderr(), "{text}").ok();
 }
 
 #[cfg(test)]

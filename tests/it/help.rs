@@ -2,7 +2,7 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 27] = [
     "build",
     "completion",
     "copy",
@@ -15,14 +15,20 @@ const VERBS: [&str; 21] = [
     "login",
     "logout",
     "man",
+    "manifest",
+    "merge",
     "prune",
     "pull",
     "push",
+    "registry",
     "rmi",
     "run",
     "save",
     "schema",
+    "search",
+    "sync",
     "tag",
+    "tags",
     "version",
 ];
 

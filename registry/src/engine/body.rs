@@ -38,8 +38,8 @@ enum Left {
     /// The lines behind the last chunk.
     Trailers,
     Nothing,
-    /// Reading failed; what follows on this connection cannot be understood.
-    Lost,
+    /// Reading failed, so; what follows on this connection cannot be understood.
+    Lost(io::ErrorKind),
 }
 
 /// What is left of the connection after a body.
@@ -161,7 +161,7 @@ impl<'a> Incoming<'a> {
     fn step(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match self.left {
             Left::Nothing => return Ok(Some(0)),
-            Left::Lost => return Err(broken()),
+            Left::Lost(kind) => return Err(kind.into()),
             Left::Size => self.size()?,
             Left::Trailers => {
                 let mut seen = 0;
@@ -216,7 +216,7 @@ impl Read for Incoming<'_> {
                     return Ok(count);
                 }
                 Err(error) => {
-                    self.left = Left::Lost;
+                    self.left = Left::Lost(error.kind());
                     return Err(error);
                 }
             }

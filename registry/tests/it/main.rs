@@ -2,5 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+mod browser;
+mod client;
+mod clients;
 mod conformance;
+mod hostile;
+mod images;
+mod interchange;
+mod keeping;
+mod page;
 mod server;
+mod shelf;
+mod site;
