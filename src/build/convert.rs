@@ -64,7 +64,7 @@ pub fn convert(
         let image = load_image(store, entry, &own)?;
         let platform = image.config.value().platform();
         let platform = if platform.architecture.is_empty() { own } else { platform };
-        let (image, tree) = Taken::of(store, image, observer)?;
+        let (image, tree) = Taken::of(store, &image, observer)?;
         let found = tree.images(store, &platform, observer)?;
         // The lock knows more of what both have.
         locked = ImageLock::new(found.into_iter().chain(locked.images.iter().cloned()));
@@ -117,7 +117,7 @@ struct Seen {
 }
 
 impl Taken {
-    fn of(store: &Disk, image: Image, observer: &dyn BuildObserver) -> Result<(Self, Links), BuildError> {
+    fn of(store: &Disk, image: &Image, observer: &dyn BuildObserver) -> Result<(Self, Links), BuildError> {
         let mut config = image.config.value().clone();
         let (mut layers, mut links) = (Vec::new(), Links::default());
         let mut dropped = BTreeSet::new();
@@ -136,10 +136,8 @@ impl Taken {
             }
         }
         // The step of a layer that is gone made none.
-        let mut number = 0;
-        for step in config.history.iter_mut().filter(|step| !step.empty_layer) {
+        for (number, step) in config.history.iter_mut().filter(|step| !step.empty_layer).enumerate() {
             step.empty_layer = dropped.contains(&number);
-            number += 1;
         }
         Ok((Self { config, layers }, links))
     }

@@ -15,7 +15,9 @@ use super::world::World;
 use crate::report::table::Table;
 use crate::report::time::Moment;
 
-/// List the images of the store, newest first; or the container images that something asks for
+/// List the images of the store, newest first
+///
+/// With list, why, update or diff: the container images that a context, a chart or an image asks for or carries.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,

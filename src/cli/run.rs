@@ -152,7 +152,7 @@ impl Run {
             interrupt: &interrupt,
         };
         let directories = desired.mounts.iter().map(|mount| mount.directory.clone()).collect();
-        let served = registry.map(|registry| registry.serve(disk.root().to_owned(), directories)).transpose()?;
+        let served = registry.map(|registry| registry.serve(disk.root(), directories)).transpose()?;
         let done = execute::run(&desired, &layout, repeat, &place);
         drop(served);
         reporter.finish();

@@ -8,7 +8,7 @@
 //! Commands find it by `registryDomain` and `registryPort`. The port is the same for the same cluster where it can be.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -59,9 +59,9 @@ impl Prepared {
     }
 
     /// Serves the store, and the `registry/` in each of the directories.
-    pub(crate) fn serve(self, store: PathBuf, directories: Vec<PathBuf>) -> Result<RunRegistry, CommandError> {
+    pub(crate) fn serve(self, store: &Path, directories: Vec<PathBuf>) -> Result<RunRegistry, CommandError> {
         let stop = Stop::new().map_err(CommandError::io("prepare the registry of this run"))?;
-        let images = Images::open(&store).map_err(super::registry_verbs::RegistryFailure::from)?;
+        let images = Images::open(store).map_err(super::registry_verbs::RegistryFailure::from)?;
         let mut places: Vec<Arc<dyn Backend>> = vec![Arc::new(images)];
         for directory in directories {
             places.push(Arc::new(Unpacked { directory: directory.join("registry"), opened: OnceLock::new() }));
