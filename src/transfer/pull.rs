@@ -58,6 +58,7 @@ pub(crate) struct Pulled {
 }
 
 /// What is known of a name before anything moves.
+#[expect(clippy::large_enum_variant, reason = "there is one for each name of a command line")]
 enum Prepared<'a> {
     Here(Pulled),
     There { repository: Repository<'a>, name: Reference, choice: Box<Choice> },

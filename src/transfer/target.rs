@@ -192,7 +192,7 @@ impl Sink for Indexed<'_> {
         self.store.storage()
     }
 
-    fn has_whole(&self, root: &Descriptor) -> Result<bool, ContentError> {
+    fn has_whole(&self, root: &Descriptor) -> Result<Option<bool>, ContentError> {
         self.store.has_whole(root)
     }
 

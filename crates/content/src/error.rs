@@ -1,6 +1,8 @@
 //! What can go wrong while content moves.
 
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use oci::{Compression, ConfigError, DiffId, Digest, DocumentError};
 
@@ -16,6 +18,9 @@ pub enum DocumentKind {
     /// Any other JSON document.
     #[error("not the JSON that was expected: {0}")]
     Json(#[from] serde_json::Error),
+    /// An image lock.
+    #[error("the image lock cannot be used: {0}")]
+    Lock(#[from] crate::LockError),
 }
 
 /// Why content could not be read, moved or kept. The text names the place, so that of two sides of a copy the failing
@@ -207,6 +212,29 @@ pub enum ContentError {
         /// What the user can do about it.
         help: Option<String>,
     },
+    /// An upload broke off, and can be taken up again.
+    #[error("{place}: {source}")]
+    Interrupted {
+        /// The place.
+        place: String,
+        /// What happened.
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What the user can do about it.
+        help: Option<String>,
+        /// How long to wait before the next attempt.
+        wait: Duration,
+    },
+    /// A place hashed what it got, and it was not what the digest names.
+    #[error("{place} refuses the blob {digest}: the bytes that arrived are not those of the digest")]
+    Refused {
+        /// The place.
+        place: String,
+        /// The blob.
+        digest: Digest,
+    },
+    /// What went wrong with a blob that several images need.
+    #[error(transparent)]
+    Shared(Arc<ContentError>),
     /// Reading or writing failed.
     #[error("cannot {doing}: {source}")]
     Io {
@@ -262,7 +290,12 @@ impl ContentError {
             Self::LayerEncoding { .. } | Self::DiffIdMismatch { .. } => {
                 Some("the image was made wrongly: its digests are right, so getting it again does not help".to_owned())
             }
-            Self::Remote { help, .. } => help.clone(),
+            Self::Remote { help, .. } | Self::Interrupted { help, .. } => help.clone(),
+            Self::Refused { .. } => Some(
+                "the source is sound: something on the way changes the bytes; repeat the command, or go another way"
+                    .to_owned(),
+            ),
+            Self::Shared(error) => error.help(),
             Self::Format { format: crate::disk::STORE, .. } => {
                 Some("choose another directory with `--root` or SEALOS_STORAGE_ROOT".to_owned())
             }

@@ -7,7 +7,7 @@ use oci::Descriptor;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The whole work is known: so many blobs, so many bytes, those skipped included.
+    /// The work of one image, or of one more of several, is known: so many blobs, so many bytes, those skipped included.
     Planned {
         /// Number of blobs.
         blobs: u64,

@@ -21,6 +21,8 @@ const KEEP: usize = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) what: Descriptor,
+    /// Whether nobody knows if the sink has it.
+    pub(crate) is_unasked: bool,
     /// Its bytes, verified; none when there are so many documents that they are better read again.
     bytes: Option<Vec<u8>>,
     children: Vec<Digest>,
@@ -42,6 +44,8 @@ pub(crate) struct Graph {
     /// In waves: what a document needs is in an earlier one.
     pub(crate) waves: Vec<Vec<Document>>,
     pub(crate) blobs: Vec<Descriptor>,
+    /// Documents that are there, with everything under them.
+    pub(crate) whole: Vec<Descriptor>,
 }
 
 impl Graph {
@@ -50,11 +54,11 @@ impl Graph {
     }
 
     pub(crate) fn count(&self) -> u64 {
-        (self.documents().count() + self.blobs.len()) as u64
+        (self.documents().count() + self.blobs.len() + self.whole.len()) as u64
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        let blobs = self.blobs.iter().map(|blob| blob.size);
+        let blobs = self.blobs.iter().chain(&self.whole).map(|blob| blob.size);
         blobs.chain(self.documents().map(|document| document.what.size)).fold(0, u64::saturating_add)
     }
 }
@@ -62,6 +66,21 @@ impl Graph {
 /// Reads the documents that the roots lead to, level by level.
 pub(crate) fn walk(
     source: &dyn Source,
+    roots: &[Descriptor],
+    sparse: Sparse,
+    jobs: usize,
+    observer: &dyn Observer,
+) -> Result<Graph, ContentError> {
+    walk_missing(source, &|_| Ok(None), roots, sparse, jobs, observer)
+}
+
+/// Whether a place has a document with everything under it, as [`crate::Sink::has_whole`] says it.
+pub(crate) type IsWhole<'a> = &'a (dyn Fn(&Descriptor) -> Result<Option<bool>, ContentError> + Sync);
+
+/// The same without what a place has as a whole, which is not even read.
+pub(crate) fn walk_missing(
+    source: &dyn Source,
+    is_whole: IsWhole<'_>,
     roots: &[Descriptor],
     sparse: Sparse,
     jobs: usize,
@@ -84,8 +103,13 @@ pub(crate) fn walk(
         if depth > MAX_DEPTH {
             return Err(seen.too_large("indexes inside each other", MAX_DEPTH));
         }
-        let read = Mutex::new(Vec::new());
+        let (read, whole) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         parallel::for_each(jobs, &level, |what, _| {
+            let is_whole = is_whole(what)?;
+            if is_whole == Some(true) {
+                whole.lock().unwrap_or_else(PoisonError::into_inner).push(what.clone());
+                return Ok(());
+            }
             let bytes = match fetch_document(source, what) {
                 Err(ContentError::MissingBlob { digest, .. })
                     if sparse == Sparse::Allow && digest == what.digest && !is_root.contains(&digest) =>
@@ -101,14 +125,15 @@ pub(crate) fn walk(
                 digest: what.digest,
                 source: error.into(),
             })?;
-            read.lock().unwrap_or_else(PoisonError::into_inner).push((what.clone(), parsed));
+            read.lock().unwrap_or_else(PoisonError::into_inner).push((what.clone(), is_whole.is_none(), parsed));
             Ok(())
         })?;
+        graph.whole.extend(whole.into_inner().unwrap_or_else(PoisonError::into_inner));
         let mut read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
         // Threads finish in any order; what is made of the graph should not depend on it.
-        read.sort_by_key(|(what, _)| what.digest);
+        read.sort_by_key(|(what, ..)| what.digest);
         level = Vec::new();
-        for (what, manifest) in read {
+        for (what, is_unasked, manifest) in read {
             let parent = if matches!(manifest, Manifest::Index(_)) { Parent::Index } else { Parent::Image };
             let successors = manifest.successors();
             let children = successors.iter().map(|child| child.digest).collect();
@@ -119,6 +144,7 @@ pub(crate) fn walk(
             let bytes = (kept <= KEEP).then(|| manifest.bytes().to_vec());
             documents.push(Document {
                 what,
+                is_unasked,
                 bytes,
                 children: if parent == Parent::Index { children } else { Vec::new() },
             });

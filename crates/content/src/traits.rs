@@ -29,6 +29,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`ContentError::MissingBlob`] when it is not there.
     fn fetch(&self, what: &Descriptor, from: u64) -> Result<BlobReader<'_>, ContentError>;
+
+    /// Says that what was fetched had wrong bytes. Returns whether the place has another copy, which the next fetch reads.
+    fn reject(&self, _what: &Descriptor) -> bool {
+        false
+    }
 }
 
 /// A place that content is written to. Writing what is already there is not an error.
@@ -76,13 +81,13 @@ pub trait Sink: Send + Sync {
         Storage { realm: format!("{:p}", std::ptr::from_ref(self).cast::<()>()), repository: None }
     }
 
-    /// Whether a root is there together with everything that it needs. A place that would have to look at each blob to
-    /// know may answer false: what is there then shows blob by blob.
+    /// Whether a manifest or an index is there together with everything that it needs. None from a place that does not
+    /// know that: what is there then shows blob by blob.
     ///
     /// # Errors
     /// When the place cannot be asked.
-    fn has_whole(&self, _root: &Descriptor) -> Result<bool, ContentError> {
-        Ok(false)
+    fn has_whole(&self, _root: &Descriptor) -> Result<Option<bool>, ContentError> {
+        Ok(None)
     }
 
     /// Whether a name stands for that root already. False if it is not known.
@@ -108,7 +113,7 @@ pub trait Sink: Send + Sync {
 pub struct Storage {
     /// What blobs can be mounted inside of: a registry, or the whole place.
     pub realm: String,
-    /// The part of it that a blob has to be in to be used: `REGISTRY/REPOSITORY`, as a reference reads it.
+    /// The part of it that a blob has to be in to be used: `REGISTRY/REPOSITORY`.
     pub repository: Option<String>,
 }
 
@@ -124,6 +129,12 @@ pub trait Upload: Write + Send {
     /// # Errors
     /// When reading them back fails.
     fn replay(&mut self, hasher: &mut Hasher) -> Result<bool, ContentError>;
+
+    /// Whether the place hashes what it takes and refuses what is not of the promised digest. Of an interrupted upload to
+    /// such a place only the rest is read from the source.
+    fn verifies(&self) -> bool {
+        false
+    }
 
     /// Makes the bytes visible under their digest, durably. `sealed` is the proof that they were hashed.
     ///

@@ -2,8 +2,14 @@
 
 use std::io::Read;
 
-use crate::client::{Client, Method, Request, authority, parse_url, redacted};
+use url::Url;
+
+use crate::client::{Client, parse_url, redacted};
+use crate::credentials::Secret;
 use crate::error::RegistryError;
+use crate::exchange::{Request, Target, basic, web};
+use crate::http::{Body, Method, authority, percent_decoded};
+use crate::routes::trust;
 
 /// An answer to a plain GET.
 pub struct Download {
@@ -18,47 +24,68 @@ pub struct Download {
 }
 
 impl Client {
-    /// Fetches a URL. Credentials of registries are never sent.
+    /// Fetches a URL. User and password in it are sent to its own server; credentials of registries never are.
     ///
     /// # Errors
     /// When the URL is not http(s), or the server cannot be reached or refuses.
     pub fn download(&self, url: &str) -> Result<Download, RegistryError> {
-        let parsed = parse_url(url)?;
-        let what = redacted(url);
-        let headers = vec![("accept-encoding", "identity".to_owned())];
-        let request = Request { method: Method::Get, url: parsed, repository: None, headers, what: what.clone() };
-        let response = self.send(&request)?;
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (etag, last_modified) = (header("etag"), header("last-modified"));
-        let size: Option<u64> = header("content-length").and_then(|text| text.parse().ok());
-        let host = authority(&request.url);
-        let body = response.into_body().into_with_config().limit(u64::MAX).reader();
-        Ok(Download { body: Box::new(Counted { body, left: size, host, what }), size, etag, last_modified })
+        let mut url = parse_url(url)?;
+        let (host, what) = (authority(&url), redacted(url.as_str()));
+        let authorization = take_login(&mut url);
+        let end = web(&url, trust(&self.options, &host, &host)?);
+        let request = Request::to(Method::Get, Target::Url(url), &what, None).header("accept-encoding", "identity");
+        let request = Request { authorization, ..request };
+        let (answer, _) = self.send(&[&end], &request).map_err(|error| match error {
+            RegistryError::Unauthorized { host, what, .. } if request.authorization.is_some() => {
+                RegistryError::Unauthorized { host, who: "our credentials", what }
+            }
+            error => error,
+        })?;
+        let header = |name: &str| answer.head.header(name).map(str::to_owned);
+        let (etag, last_modified, size) = (header("etag"), header("last-modified"), answer.head.length());
+        let body = Counted { body: answer.body, left: size, host, what };
+        Ok(Download { body: Box::new(body), size, etag, last_modified })
     }
 }
 
-/// A body that must be as long as was promised.
-struct Counted<R> {
-    body: R,
+/// User and password of a URL, which goes on without them.
+fn take_login(url: &mut Url) -> Option<Secret> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text: &str| percent_decoded(text);
+    let login = basic(&decoded(url.username()), &Secret::new(decoded(url.password().unwrap_or_default())));
+    // URLs of http and https have a place for them, so taking them away succeeds.
+    (url.set_username("").is_ok() && url.set_password(None).is_ok()).then_some(login)
+}
+
+/// A body that says where it ended when it ends early.
+struct Counted {
+    body: Body,
     left: Option<u64>,
     host: String,
     what: String,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.body.read(buffer)?;
-        if let Some(left) = &mut self.left {
-            if count == 0 && *left > 0 && !buffer.is_empty() {
-                return Err(RegistryError::Protocol {
-                    host: self.host.clone(),
-                    expected: "the whole file",
-                    reason: format!("`{}` ended {left} bytes early", self.what),
+        let early = |reason: String| {
+            RegistryError::Protocol { host: self.host.clone(), expected: "the whole file", reason }.into()
+        };
+        match (self.body.read(buffer), &mut self.left) {
+            (Ok(count), left) => {
+                if let Some(left) = left {
+                    *left = left.saturating_sub(count as u64);
                 }
-                .into());
+                Ok(count)
             }
-            *left = left.saturating_sub(count as u64);
+            (Err(error), Some(left)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(early(format!("`{}` ended {left} bytes early", self.what)))
+            }
+            (Err(error), _) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(early(format!("`{}` ended early", self.what)))
+            }
+            (Err(error), _) => Err(error),
         }
-        Ok(count)
     }
 }

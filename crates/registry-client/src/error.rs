@@ -1,6 +1,10 @@
 //! What registries and web servers refuse, and what can be done about it.
 
+use std::fmt;
 use std::io;
+use std::time::Duration;
+
+use crate::http::HttpError;
 
 /// One entry of the error document that registries answer with.
 ///
@@ -50,10 +54,12 @@ pub enum RegistryError {
         message: Option<ServerMessage>,
     },
     /// 429, after all retries.
-    #[error("`{host}` says that there were too many requests")]
+    #[error("`{host}` says that there were too many requests{}", wait.map(|wait| format!("; it wants us to wait {} s", wait.as_secs())).unwrap_or_default())]
     TooMany {
         /// The registry.
         host: String,
+        /// How long the registry wants us to wait, if it said so.
+        wait: Option<Duration>,
     },
     /// Any other status that is not success, after the retries that make sense.
     #[error("`{host}` answered {status} for `{what}`{}", detail(message))]
@@ -75,6 +81,12 @@ pub enum RegistryError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The server speaks plain HTTP where TLS was expected.
+    #[error("`{host}` does not speak TLS")]
+    NoTls {
+        /// The registry.
+        host: String,
+    },
     /// No connection, or it broke and could not be taken up again.
     #[error("cannot reach `{host}`: {source}")]
     Connection {
@@ -82,6 +94,40 @@ pub enum RegistryError {
         host: String,
         /// What the system said.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It could not be reached a moment ago and was not tried again.
+    #[error("`{host}` could not be reached a moment ago")]
+    Down {
+        /// The registry or mirror.
+        host: String,
+    },
+    /// None of several servers gave it.
+    #[error(transparent)]
+    Tried(#[from] Tried),
+    /// `registries.conf` forbids it.
+    #[error("`{name}` is blocked: registries.conf has `blocked = true` for `{prefix}`")]
+    Blocked {
+        /// The repository.
+        name: String,
+        /// The prefix of the rule.
+        prefix: String,
+    },
+    /// A text that is no name of an image.
+    #[error(transparent)]
+    Name(#[from] oci::ReferenceError),
+    /// A variable of the environment that does not name a proxy.
+    #[error("{reason}")]
+    Proxy {
+        /// The variable, and what is wrong with it.
+        reason: String,
+    },
+    /// The registry does not do such a thing at all.
+    #[error("`{host}` does not let {what}")]
+    Unsupported {
+        /// The registry.
+        host: String,
+        /// `anybody delete manifests`, ….
+        what: &'static str,
     },
     /// An answer that breaks the protocol.
     #[error("`{host}` answered with something that is not {expected}: {reason}")]
@@ -135,28 +181,128 @@ fn detail(message: &Option<ServerMessage>) -> String {
     }
 }
 
+/// What each of several servers said.
+#[derive(Debug, thiserror::Error)]
+pub struct Tried {
+    /// What was asked for.
+    pub what: String,
+    /// In the order in which they were asked; the registry's own server is the last.
+    pub errors: Vec<RegistryError>,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "none of {} servers gave `{}`", self.errors.len(), self.what)?;
+        self.errors.iter().enumerate().try_for_each(|(at, error)| write!(f, "; {}. {error}", at + 1))
+    }
+}
+
 impl RegistryError {
+    /// What a request that got no answer means.
+    pub(crate) fn http(host: &str, error: HttpError) -> Self {
+        let host = host.to_owned();
+        match error {
+            HttpError::Tls(rustls::Error::InvalidCertificate(error)) => {
+                Self::Certificate { host, reason: certificate(&error) }
+            }
+            HttpError::Tls(rustls::Error::InvalidMessage(_)) => Self::NoTls { host },
+            error => Self::Connection { host, source: Box::new(error) },
+        }
+    }
+
+    pub(crate) fn is_about_certificate(error: &HttpError) -> bool {
+        matches!(error, HttpError::Tls(rustls::Error::InvalidCertificate(_)))
+    }
+
+    /// Whether nobody took the connection.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Down { .. } => true,
+            Self::Connection { source, .. } => {
+                matches!(source.downcast_ref(), Some(HttpError::Connect(_) | HttpError::Proxy { .. }))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the registry hashed what it got and found something else than it was told.
+    pub(crate) fn is_about_digest(&self) -> bool {
+        let code = |message: &Option<ServerMessage>| message.as_ref().is_some_and(|m| m.code == "DIGEST_INVALID");
+        matches!(self, Self::Status { message, .. } if code(message))
+    }
+
+    /// Whether the registry itself says that it does not have it.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::NotFound { .. } => true,
+            Self::Tried(tried) => tried.errors.last().is_some_and(Self::is_not_found),
+            _ => false,
+        }
+    }
+
     /// What the user can do about it, if it is known.
     pub fn help(&self) -> Option<String> {
-        match self {
-            Self::Unauthorized { host, .. } => {
-                Some(format!("add credentials for `{host}` to the auth file (`--authfile`, docker's or podman's)"))
+        Some(match self {
+            Self::Unauthorized { host, .. } => format!("run `sealos login {host}` and repeat the command"),
+            Self::Denied { host, .. } => {
+                format!(
+                    "ask for access, or `sealos login {host}` as somebody who has it; `sealos login --get-login {host}` shows who you are"
+                )
             }
-            Self::Certificate { host, .. } => {
-                Some(format!("put the CA's certificate into /etc/containers/certs.d/{host}/ca.crt or use `--cert-dir`"))
+            Self::Certificate { host, reason } if reason.contains("authority") => {
+                format!("put the CA's certificate into /etc/containers/certs.d/{host}/ca.crt or use `--cert-dir`")
             }
-            Self::TooMany { .. } => Some("wait a while, or log in: registries allow known users more".to_owned()),
-            _ => None,
-        }
+            Self::Certificate { reason, .. } if reason.contains("valid") => {
+                "compare the clock of this machine with the certificate's dates".to_owned()
+            }
+            Self::NoTls { host } => format!(
+                "if `{host}` is to be spoken to without encryption, use `--tls-verify=false` or set `insecure = true` for it in registries.conf"
+            ),
+            Self::TooMany { .. } => "wait a while, or log in: registries allow known users more".to_owned(),
+            Self::Status { status: 413, .. } => {
+                "a proxy before the registry limits the size of requests (nginx: client_max_body_size)".to_owned()
+            }
+            Self::Connection { host, .. } if self.is_unreachable() => {
+                format!("check the name and port of `{host}`, the network, and HTTPS_PROXY and NO_PROXY")
+            }
+            Self::Down { host } => format!("check the network between here and `{host}`"),
+            Self::Tried(tried) => return tried.errors.last().and_then(Self::help),
+            _ => return None,
+        })
     }
 
     /// Whether the same request may succeed a little later.
     pub(crate) fn is_temporary(&self) -> bool {
         match self {
-            Self::TooMany { .. } | Self::Connection { .. } => true,
-            Self::Status { status, .. } => matches!(status, 408 | 500 | 502 | 503 | 504),
+            Self::TooMany { .. } | Self::Connection { .. } | Self::Down { .. } => true,
+            Self::Status { status, .. } => matches!(status, 408 | 425 | 500 | 502 | 503 | 504),
+            Self::Tried(tried) => tried.errors.last().is_some_and(Self::is_temporary),
             _ => false,
         }
+    }
+}
+
+/// What is wrong with a certificate, in words.
+fn certificate(error: &rustls::CertificateError) -> String {
+    use rustls::CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, Revoked, UnknownIssuer,
+    };
+    match error {
+        UnknownIssuer => "it is signed by an authority that is not trusted here".to_owned(),
+        Expired | ExpiredContext { .. } => "it is not valid any more".to_owned(),
+        NotValidYet | NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "it names no host at all (subjectAltName)".to_owned()
+        }
+        NotValidForNameContext { presented, .. } => format!("it is for {} only", presented.join(", ")),
+        NotValidForName => "it is for another host".to_owned(),
+        Revoked => "it was revoked".to_owned(),
+        BadSignature => "its signature is wrong".to_owned(),
+        other if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is an authority's own certificate, which is not trusted here".to_owned()
+        }
+        other => other.to_string(),
     }
 }
 

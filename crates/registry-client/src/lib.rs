@@ -1,27 +1,32 @@
-//! The HTTP side of content: a registry as a [`content::Source`], and plain downloads.
+//! The HTTP side of content: registries as [`content::Source`] and [`content::Sink`], logins, and plain downloads.
 //!
 //! ```text
-//! Client (TLS, proxy, credentials, tokens) ──▶ Repository: Source   resolve, fetch with byte ranges
-//!                                          └─▶ get(url)             ADD, contexts, archives
+//! Client ── routes (registries.conf, hosts.toml) ──▶ Repository ── retry ──▶ exchange (auth, redirects) ──▶ http, tls
+//!       └── logins, ping, catalog, download
 //! ```
 //!
-//! Invariants: TLS is verified unless the options say otherwise; only loopback is spoken to in plain HTTP by itself;
-//! credentials are sent to the registry they are for and nowhere else, redirects included; no secret is in an error or
-//! in `Debug` output. Reads are verified by whoever takes them in (`content::Ingest`), not here.
-//!
-//! It does not push: that is the next thing this crate grows.
+//! Invariants: TLS is verified unless the options or the registry's configuration say otherwise; only loopback is spoken
+//! to in plain HTTP by itself; credentials are sent to the registry they are for and nowhere else, redirects included; no
+//! secret is in an error or in `Debug` output. Reads are verified by whoever takes them in (`content::Ingest`), not here.
 
 mod auth;
 mod client;
 mod credentials;
 mod download;
 mod error;
-mod logins;
+mod exchange;
+mod http;
+mod options;
 mod repository;
+mod retry;
+mod routes;
+mod tls;
+mod uploads;
 
-pub use client::{Client, ClientOptions, Notice, Tls, redacted};
-pub use credentials::{Credentials, Secret};
+pub use client::{Client, redacted};
+pub use credentials::{Credentials, Login, Logins, Secret};
 pub use download::Download;
-pub use error::{RegistryError, ServerMessage};
-pub use logins::{Login, Logins};
+pub use error::{RegistryError, ServerMessage, Tried};
+pub use options::{ClientOptions, Notice};
 pub use repository::Repository;
+pub use tls::Tls;

@@ -35,7 +35,10 @@ use oci::{Descriptor, Digest, Reference};
 
 use crate::blob_dir::{self, BlobDir};
 use crate::roots::{self, Roots};
-use crate::{BlobReader, ContentError, Ingest, Named, Sink, Source, Store, Upload, durable, rfc3339};
+use crate::{
+    BlobReader, ContentError, Ingest, Named, Silent, Sink, Source, Sparse, Storage, Store, Upload, durable, graph,
+    rfc3339,
+};
 use lease::Lease;
 use lock::{Guard, Hold};
 
@@ -353,6 +356,30 @@ impl Sink for Disk {
     fn tag(&self, name: &Reference, what: &Descriptor) -> Result<(), ContentError> {
         self.require(what)?;
         self.change(|roots| put(roots, name, what))
+    }
+
+    fn storage(&self) -> Storage {
+        // The same directory is the same place, whichever handle writes to it.
+        let root = fs::canonicalize(&self.root).unwrap_or_else(|_gone| self.root.clone());
+        Storage { realm: format!("store {}", root.display()), repository: None }
+    }
+
+    fn has_whole(&self, root: &Descriptor) -> Result<Option<bool>, ContentError> {
+        if !self.has(root)? {
+            return Ok(Some(false));
+        }
+        // From here on garbage collection leaves alone what the root needs.
+        let graph = match graph::walk(self, std::slice::from_ref(root), Sparse::Refuse, 1, &Silent) {
+            // It is damaged, or was never whole; what is missing shows blob by blob.
+            Err(_) => return Ok(None),
+            Ok(graph) => graph,
+        };
+        for blob in &graph.blobs {
+            if !self.has(blob)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(true))
     }
 }
 

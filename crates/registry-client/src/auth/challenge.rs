@@ -1,4 +1,4 @@
-//! The dance of registry authentication: what a 401 asks for, and the tokens got for it.
+//! What a 401 asks for, and what a token server answers.
 //!
 //! Source: OCI distribution specification "Authentication" by reference to Docker's token authentication.
 
@@ -29,16 +29,32 @@ pub(crate) struct TokenAnswer {
     token: Option<String>,
     #[serde(default)]
     access_token: Option<String>,
+    #[serde(default)]
+    expires_in: Option<u64>,
 }
 
 impl TokenAnswer {
     /// The token, under either of its two names.
-    pub(crate) fn into_token(self) -> Option<String> {
-        self.token.or(self.access_token).filter(|token| !token.is_empty())
+    pub(crate) fn token(&self) -> Option<&str> {
+        let token = [&self.token, &self.access_token].into_iter().flatten().find(|token| !token.is_empty());
+        token.map(String::as_str)
+    }
+
+    /// How many seconds it is good for; one minute if the server does not say.
+    pub(crate) fn seconds(&self) -> u64 {
+        self.expires_in.filter(|seconds| *seconds > 0).unwrap_or(60)
     }
 }
 
 impl Challenge {
+    /// What the server asks of everybody.
+    pub(crate) fn without_scope(self) -> Self {
+        match self {
+            Self::Bearer { realm, service, .. } => Self::Bearer { realm, service, scope: None },
+            other => other,
+        }
+    }
+
     /// The best challenge of a header: Bearer before Basic; none when neither is offered.
     pub(crate) fn parse(header: &str) -> Option<Self> {
         let mut best = None;

@@ -187,7 +187,7 @@ fn tls_is_verified_and_passwords_are_found() {
     let name = reference(server.port, "team/app:v1");
 
     // Unknown authority: refused, and not tried without TLS.
-    let error = Client::new(quick()).repository(&name).map(drop).unwrap_err();
+    let error = Client::new(quick()).repository(&name).unwrap().resolve(&name).unwrap_err();
     assert!(error.to_string().contains("certificate"), "{error}");
 
     let trusting = ClientOptions { cert_dir: Some(dir.path().join("certs")), ..quick() };
@@ -335,4 +335,17 @@ fn a_body_shorter_than_promised_is_an_error() {
     let mut bytes = Vec::new();
     let result = client.download(&format!("http://127.0.0.1:{port}/x")).unwrap().body.read_to_end(&mut bytes);
     assert!(result.is_err());
+}
+
+#[test]
+fn a_registry_keeps_the_promises_of_a_place() {
+    let server = Server::plain();
+    let state = tempfile::tempdir().unwrap();
+    let client = Client::new(ClientOptions { state_dir: Some(state.path().to_owned()), ..quick() });
+    let count = AtomicUsize::new(0);
+    let fresh = || {
+        let name = format!("kit/r{}", count.fetch_add(1, Ordering::SeqCst));
+        client.repository(&reference(server.port, &name)).unwrap()
+    };
+    content::kit::place(fresh).unwrap();
 }
