@@ -263,6 +263,20 @@ pub enum BuildError {
         /// Its id.
         id: String,
     },
+    /// An ssh agent that RUN needs was not given.
+    #[error("RUN needs the ssh agent `{id}`, which was not given")]
+    NoAgent {
+        /// Its id.
+        id: String,
+    },
+    /// An ssh agent that was given cannot be used.
+    #[error("cannot {doing}")]
+    Agent {
+        /// What was being done.
+        doing: String,
+        /// Why it failed.
+        source: io::Error,
+    },
     /// A command of RUN failed.
     #[error("the command exited with {status}")]
     Command {
@@ -333,6 +347,13 @@ impl BuildError {
             Self::DestinationNotDirectory { destination, .. } => Some(format!("write `{destination}/`")),
             Self::Unsupported { instead, .. } => instead.map(str::to_owned),
             Self::NoSecret { id } => Some(format!("give it with `--secret id={id},src=FILE`")),
+            Self::NoAgent { id } if id == "default" => {
+                Some("give it with `--ssh default`, where SSH_AUTH_SOCK names an agent".to_owned())
+            }
+            Self::NoAgent { id } => Some(format!("give it with `--ssh {id}=SOCKET` or `--ssh {id}=KEYFILE`")),
+            Self::Agent { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("install OpenSSH's client programs, or name the socket of an agent that runs".to_owned())
+            }
             Self::Cache { source, .. } | Self::Output { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("free some space (`sealos prune`) and repeat the command".to_owned())
             }

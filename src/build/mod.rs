@@ -16,6 +16,7 @@
 //! What it does not do: talk to registries and web servers (see [`Fetch`] and [`Resolver`]), or show anything (see
 //! [`BuildObserver`]).
 
+mod agent;
 mod all_platforms;
 mod archive;
 mod arguments;
@@ -76,7 +77,7 @@ pub use outline::{Outline, OutlinedCommand, outline};
 pub use plan::{Base, BuildPlan, PlannedStage, needs_privilege};
 pub use request::{
     BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, Platforms, PullPolicy,
-    RunIsolation, RunNetwork, SecretPlace,
+    RunCalls, RunIsolation, RunNetwork, SecretPlace,
 };
 pub use world::{Fetch, Fetched, Offline, Resolver, SeamError, World};
 
