@@ -33,6 +33,18 @@ pub enum GuardError {
     Random(String),
 }
 
+impl GuardError {
+    /// What to do about it, if that is known.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Load(error) => error.help(),
+            Self::TokensWithoutUsers => Some("name one with `--htpasswd FILE`".to_owned()),
+            Self::Random(_) => None,
+        }
+    }
+}
+
 /// The users, and what was verified about them. It is replaced as a whole when the file changes.
 pub(super) struct Known {
     pub(super) users: Users,
