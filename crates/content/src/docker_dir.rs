@@ -160,8 +160,9 @@ impl Sink for DockerDir {
         }
     }
 
-    fn begin(&self, _what: Option<&Descriptor>) -> Result<Box<dyn Upload + '_>, ContentError> {
-        Ok(Box::new(Temporary::begin(&self.directory, |digest: &Digest| self.blob(digest))?))
+    fn begin(&self, what: Option<&Descriptor>) -> Result<Box<dyn Upload + '_>, ContentError> {
+        let size = what.map_or(0, |what| what.size);
+        Ok(Box::new(Temporary::begin(&self.directory, size, |digest: &Digest| self.blob(digest))?))
     }
 
     fn publish(&self, what: &Descriptor, bytes: &[u8]) -> Result<(), ContentError> {
@@ -171,7 +172,7 @@ impl Sink for DockerDir {
         if actual != what.digest {
             return Err(ContentError::DigestMismatch { place: Source::place(self), expected: what.digest, actual });
         }
-        let mut file = Temporary::begin(&self.directory, |digest: &Digest| self.document(digest))?;
+        let mut file = Temporary::begin(&self.directory, 0, |digest: &Digest| self.document(digest))?;
         let written = file.write_all(bytes).and_then(|()| file.keep(&what.digest));
         written.map_err(ContentError::io(format!("store {} in {}", what.digest, Source::place(self))))
     }

@@ -13,6 +13,7 @@ use tempfile::NamedTempFile;
 
 use crate::blob_dir::{self, BlobDir};
 use crate::roots::{self, Roots};
+use crate::write_back::WriteBack;
 use crate::{BlobReader, ContentError, Ingest, Named, Sealed, Sink, Source, Upload, durable};
 
 /// An OCI image layout.
@@ -161,7 +162,7 @@ impl Sink for Layout {
     fn begin(&self, what: Option<&Descriptor>) -> Result<Box<dyn Upload + '_>, ContentError> {
         let algorithm = what.map_or(Algorithm::Sha256, |what| what.digest.algorithm());
         let place = |digest: &Digest| self.blobs.path(digest);
-        Ok(Box::new(Temporary::begin(&self.blobs.algorithm(algorithm), place)?))
+        Ok(Box::new(Temporary::begin(&self.blobs.algorithm(algorithm), what.map_or(0, |what| what.size), place)?))
     }
 
     fn publish(&self, what: &Descriptor, bytes: &[u8]) -> Result<(), ContentError> {
@@ -179,14 +180,17 @@ impl Sink for Layout {
 pub(crate) struct Temporary<F> {
     file: NamedTempFile,
     place: F,
+    write_back: WriteBack,
 }
 
 impl<F: Fn(&Digest) -> PathBuf + Send> Temporary<F> {
-    pub(crate) fn begin(directory: &Path, place: F) -> Result<Self, ContentError> {
+    /// `size` is how many bytes will come, as far as it is known.
+    pub(crate) fn begin(directory: &Path, size: u64, place: F) -> Result<Self, ContentError> {
         let doing = || ContentError::io(format!("begin a blob in {}", directory.display()));
         DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(doing())?;
         let file = tempfile::Builder::new().prefix(".new-").tempfile_in(directory).map_err(doing())?;
-        Ok(Self { file, place })
+        durable::reserve(file.as_file(), size).map_err(doing())?;
+        Ok(Self { file, place, write_back: WriteBack::default() })
     }
 
     pub(crate) fn keep(self, digest: &Digest) -> io::Result<()> {
@@ -200,7 +204,9 @@ impl<F: Fn(&Digest) -> PathBuf + Send> Temporary<F> {
 
 impl<F> Write for Temporary<F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let count = self.file.write(bytes)?;
+        self.write_back.wrote(self.file.as_file(), count);
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
