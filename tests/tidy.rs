@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms of `src/` and their levels. A room looks only at rooms of a lower level.
-const ROOMS: [(&str, u32); 18] = [
+const ROOMS: [(&str, u32); 20] = [
     ("kubefile", 1),
     ("template", 1),
     ("cluster", 1),
@@ -21,8 +21,10 @@ const ROOMS: [(&str, u32); 18] = [
     ("rootfs", 3),
     ("charts", 3),
     ("sandbox", 4),
+    ("carry", 4),
     ("probe", 4),
     ("build", 5),
+    ("transfer", 5),
     ("execute", 5),
     ("cli", 6),
     ("main", 7),

@@ -17,8 +17,11 @@
 //! kept), [`service`] (all of these together).
 
 pub mod access;
+mod answer;
 pub mod backend;
 pub mod counters;
+mod document;
+mod engine;
 pub mod gate;
 pub mod http;
 pub mod listener;
@@ -27,9 +30,12 @@ pub mod names;
 pub mod notify;
 pub mod options;
 pub mod page;
+mod protocol;
 pub mod record;
 pub mod route;
 pub mod seat;
 pub mod service;
 pub mod stop;
 pub mod tls;
+
+pub use engine::{ServeError, serve};

@@ -12,11 +12,24 @@ pub enum Mode {
     ReadOnly,
 }
 
+/// Whether a manifest is taken whose blobs are not all there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Completeness {
+    /// The configuration and layers must be there, except those that may not be distributed. The manifests of an index
+    /// need not be: an image for one platform is carried with the index of all.
+    #[default]
+    Required,
+    /// Nothing must be there.
+    Sparse,
+}
+
 /// How a registry serves.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
     /// Whether anything can be changed.
     pub mode: Mode,
+    /// Whether a manifest is taken whose blobs are not all there.
+    pub completeness: Completeness,
     /// The largest manifest, in bytes.
     pub manifest_limit: usize,
     /// The largest head of a request (request line and header fields), in bytes.
@@ -48,6 +61,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             mode: Mode::Writable,
+            completeness: Completeness::Required,
             manifest_limit: 4 << 20,
             head_limit: 32 << 10,
             connections: 4096,

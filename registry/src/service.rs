@@ -1,11 +1,13 @@
 //! A registry: what is served, to whom, and who is told of it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use crate::backend::Backend;
 use crate::counters::Counters;
 use crate::gate::{Access, Open};
 use crate::options::ServeOptions;
+use crate::protocol::{Aliases, Sessions};
 use crate::record::{Log, NoLog};
 use crate::route::Route;
 
@@ -23,6 +25,10 @@ pub struct Registry {
     pub counters: Arc<Counters>,
     /// How it serves.
     pub options: ServeOptions,
+    pub(crate) sessions: Sessions,
+    pub(crate) aliases: Aliases,
+    /// Requests that carry blobs, right now.
+    pub(crate) uploading: AtomicUsize,
 }
 
 impl Registry {
@@ -35,6 +41,15 @@ impl Registry {
             log: Arc::new(NoLog),
             counters: Arc::default(),
             options,
+            sessions: Sessions::default(),
+            aliases: Aliases::default(),
+            uploading: AtomicUsize::new(0),
         }
+    }
+
+    /// What has to be done now and then.
+    pub(crate) fn tidy(&self) {
+        let open = self.sessions.expire(self.options.upload_expiry);
+        self.counters.uploads.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 }

@@ -1,6 +1,7 @@
 //! The files that a build is given: a directory as it is, or a tar that is unpacked into the store's scratch space.
 
-use std::io::{self, BufReader, Read};
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,10 +12,14 @@ use registry_client::redacted;
 
 use super::error::BuildError;
 use super::event::BuildEvent;
-use super::request::{BuildRequest, ContextPlace};
+use super::kubefile_source::{LIMIT as KUBEFILE_LIMIT, NAMES};
+use super::request::{BuildRequest, ContextPlace, KubefilePlace};
 use super::walk::Base;
 use super::world::World;
 use crate::rootfs::{Extractor, Ownership, UnpackOptions};
+
+/// Bytes of standard input that tell what it is: a tar has zeros in them.
+const LOOKED_AT: u64 = 512;
 
 /// The files that a build is given.
 pub(crate) struct Context {
@@ -34,7 +39,7 @@ impl Context {
     pub(crate) fn open(request: &BuildRequest, world: &World<'_>) -> Result<Self, BuildError> {
         match &request.context {
             ContextPlace::Directory(path) => Self::directory(&request.working_directory.join(path)),
-            ContextPlace::Stdin => world.with_stdin(|stdin| Self::tar(stdin, Path::new("standard input"), world)),
+            ContextPlace::Stdin => world.with_stdin(|stdin| Self::stdin(stdin, request, world)),
             ContextPlace::Url(url) => {
                 let fetched = world.fetch.fetch(url);
                 let fetched = fetched.map_err(|source| BuildError::Fetch { url: redacted(url), source })?;
@@ -52,6 +57,26 @@ impl Context {
         let path: PathBuf = path.components().collect();
         let base = Base::open(&path).map_err(|source| BuildError::Context { path: path.clone(), source })?;
         Ok(Self { path, base: Arc::new(base), _scratch: None })
+    }
+
+    /// A tar on standard input; or, as with docker and buildah, a Kubefile that wants no files.
+    fn stdin(stdin: &mut (dyn Read + Send), request: &BuildRequest, world: &World<'_>) -> Result<Self, BuildError> {
+        let name = Path::new("standard input");
+        let problem = |source| BuildError::Context { path: name.to_owned(), source };
+        let mut head = Vec::new();
+        (&mut *stdin).take(LOOKED_AT).read_to_end(&mut head).map_err(problem)?;
+        let is_text = str::from_utf8(&head).is_ok_and(|text| !text.contains('\0') && !text.trim().is_empty());
+        let input = Cursor::new(head).chain(stdin);
+        if !is_text || request.kubefile != KubefilePlace::Discovered {
+            return Self::tar(input, name, world);
+        }
+        let scratch = world.store.scratch("context")?;
+        let mut kubefile = File::create_new(scratch.path().join(NAMES[0])).map_err(problem)?;
+        // Whoever parses it says that it is too long.
+        io::copy(&mut input.take(KUBEFILE_LIMIT + 1), &mut kubefile).map_err(problem)?;
+        let mut context = Self::directory(scratch.path())?;
+        context._scratch = Some(scratch);
+        Ok(context)
     }
 
     fn tar(input: impl Read + Send, name: &Path, world: &World<'_>) -> Result<Self, BuildError> {

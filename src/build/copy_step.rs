@@ -14,7 +14,8 @@ use crate::kubefile::{Add, Copy, IgnoreFile, Source};
 use crate::rootfs::passwd::lookup_user;
 
 impl<'w> Build<'_, 'w> {
-    /// COPY.
+    /// COPY. With `--link` the files go into a layer that is made as if there were nothing below it: it is the same on
+    /// every base, and goes over what the base has there, links included.
     ///
     /// # Errors
     /// When a source is not there or cannot go where it should.
@@ -45,17 +46,19 @@ impl<'w> Build<'_, 'w> {
             checksum: None,
         };
         let copier = Copier { world: self.world, layers: self.layers };
+        let mut nothing = Files::new(self.world.store, Vec::new())?;
+        let into = if copy.link { &mut nothing } else { &mut state.files };
         match from {
-            From::Context(context) => self.of_context(&copier, &order, context, state),
+            From::Context(context) => self.of_context(&copier, &order, context, into),
             From::Image(name, mut files) => {
                 let origin = ImageOrigin { files: &mut files, name };
-                copier.copy_from_image(&order, origin, &mut state.files)
+                copier.copy_from_image(&order, origin, into)
             }
             From::Stage(index) => match done.get_mut(&index) {
                 Some(stage) => {
                     let order = CopyOrder { stamp: keep_owner(&order.stamp, copy.chown.as_deref()), ..order };
                     let origin = ImageOrigin { files: &mut stage.files, name: self.stage_name(index) };
-                    copier.copy_from_image(&order, origin, &mut state.files)
+                    copier.copy_from_image(&order, origin, into)
                 }
                 None => Err(BuildError::UnknownStage { name: index.to_string(), known: Vec::new() }),
             },
@@ -67,13 +70,13 @@ impl<'w> Build<'_, 'w> {
         copier: &Copier<'_, 'w>,
         order: &CopyOrder<'_>,
         context: &Context,
-        state: &mut StageState<'w>,
+        into: &mut Files<'w>,
     ) -> Result<Copied, BuildError> {
         let is_main = std::ptr::eq(context, self.context);
         let nothing = IgnoreFile::default();
         let ignore = if is_main { self.ignore } else { &nothing };
         let judge = |path: &[u8], is_directory: bool| judge(ignore, path, is_directory);
-        copier.copy(order, &Origin { base: &context.base, judge: &judge }, &mut state.files)
+        copier.copy(order, &Origin { base: &context.base, judge: &judge }, into)
     }
 
     /// ADD.
@@ -113,7 +116,9 @@ impl<'w> Build<'_, 'w> {
             checksum: checksum.transpose()?,
         };
         let copier = Copier { world: self.world, layers: self.layers };
-        self.of_context(&copier, &order, self.context, state)
+        let mut nothing = Files::new(self.world.store, Vec::new())?;
+        let into = if add.link { &mut nothing } else { &mut state.files };
+        self.of_context(&copier, &order, self.context, into)
     }
 
     /// What `--from` names: a stage, a directory of `--build-context`, or an image.

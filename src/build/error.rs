@@ -222,6 +222,12 @@ pub enum BuildError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Platforms that were to be found out, and are none.
+    #[error("it is not known what to build for: {reason}")]
+    NoPlatforms {
+        /// Why.
+        reason: &'static str,
+    },
     /// Something that this builder does not do.
     #[error("{what} is not supported")]
     Unsupported {
@@ -305,6 +311,7 @@ impl BuildError {
                 true => "no stage has a name; `FROM … AS name` gives one".to_owned(),
                 false => format!("the stages are {}", known.join(", ")),
             }),
+            Self::NoPlatforms { .. } => Some("name the platforms with `--platform`".to_owned()),
             Self::WrongPlatform { .. } => Some("choose another platform with `--platform`, or another base".to_owned()),
             Self::NoSource { ignored: true, .. } => Some("the ignore file leaves it out".to_owned()),
             Self::NoSource { nearby, .. } if !nearby.is_empty() => Some(format!("there is {}", nearby.join(", "))),

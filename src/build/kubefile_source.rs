@@ -9,12 +9,13 @@ use super::error::BuildError;
 use super::event::BuildEvent;
 use super::request::{BuildRequest, ContextPlace, KubefilePlace};
 use super::world::World;
+use crate::kubefile::{self, Kubefile};
 
 /// Names that are looked for in the context, in this order.
 pub const NAMES: [&str; 4] = ["Kubefile", "Sealfile", "Dockerfile", "Containerfile"];
 
 /// No Kubefile is larger, in bytes.
-const LIMIT: u64 = 16 << 20;
+pub(crate) const LIMIT: u64 = 16 << 20;
 
 /// The text of a Kubefile.
 #[derive(Clone, Debug)]
@@ -27,12 +28,32 @@ pub struct KubefileText {
     pub path: Option<PathBuf>,
 }
 
-/// Finds and reads the Kubefile of a request, whose context is at `context`.
+/// The stages of all Kubefiles of a request, whose context is at `context`, and the first one's text.
 ///
 /// # Errors
-/// When there is none or it cannot be read.
-pub fn find(request: &BuildRequest, context: &Path, world: &World<'_>) -> Result<KubefileText, BuildError> {
-    match &request.kubefile {
+/// When there is none, or one cannot be read or parsed.
+pub fn find_and_parse(
+    request: &BuildRequest,
+    context: &Path,
+    world: &World<'_>,
+) -> Result<(Kubefile, KubefileText), BuildError> {
+    let first = find(request, &request.kubefile, context, world)?;
+    let mut kubefile = kubefile::parse(&first.text, &first.name)?;
+    for place in &request.more_kubefiles {
+        let text = find(request, place, context, world)?;
+        kubefile.append(kubefile::parse(&text.text, &text.name)?)?;
+    }
+    Ok((kubefile, first))
+}
+
+/// Finds and reads a Kubefile of a request.
+fn find(
+    request: &BuildRequest,
+    place: &KubefilePlace,
+    context: &Path,
+    world: &World<'_>,
+) -> Result<KubefileText, BuildError> {
+    match place {
         KubefilePlace::Stdin if request.context == ContextPlace::Stdin => Err(BuildError::StdinTwice),
         KubefilePlace::Stdin => world.with_stdin(|stdin| {
             let text = text(stdin, "-", |source| unreadable(Path::new("-"), source))?;

@@ -16,6 +16,7 @@
 //! What it does not do: talk to registries and web servers (see [`Fetch`] and [`Resolver`]), or show anything (see
 //! [`BuildObserver`]).
 
+mod all_platforms;
 mod archive;
 mod arguments;
 mod base;
@@ -62,10 +63,10 @@ use oci::{Descriptor, Digest, Platform, Reference};
 pub use error::BuildError;
 pub use event::{BuildEvent, BuildObserver, OutputStream, Unobserved};
 pub use image::BuiltImage;
-pub use kubefile_source::{KubefileText, NAMES, find as find_kubefile};
+pub use kubefile_source::{KubefileText, NAMES, find_and_parse as find_kubefile};
 pub use plan::{Base, BuildPlan, PlannedStage, needs_privilege};
 pub use request::{
-    BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, PullPolicy,
+    BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, Platforms, PullPolicy,
     RunIsolation, RunNetwork, SecretPlace,
 };
 pub use world::{Fetch, Fetched, Offline, Resolver, SeamError, World};
@@ -77,7 +78,7 @@ use layer::{Key, Layers};
 use output::Exported;
 use stage::{Build, StageState};
 
-use crate::kubefile::{self, IgnoreFile, Kubefile};
+use crate::kubefile::{IgnoreFile, Kubefile};
 use crate::sandbox::Sandbox;
 
 /// The environment variable that sets the build's time, in seconds since 1970 (reproducible-builds.org).
@@ -101,12 +102,13 @@ pub struct BuildOutcome {
 /// # Errors
 /// When it cannot be built; the error says where in the Kubefile and, where it is known, what to do.
 pub fn build(request: &BuildRequest, world: &World<'_>) -> Result<BuildOutcome, BuildError> {
-    if request.context == ContextPlace::Stdin && request.kubefile == KubefilePlace::Stdin {
+    let places = std::iter::once(&request.kubefile).chain(&request.more_kubefiles);
+    let stdin = places.filter(|place| **place == KubefilePlace::Stdin).count();
+    if stdin + usize::from(request.context == ContextPlace::Stdin) > 1 {
         return Err(BuildError::StdinTwice);
     }
     let context = Context::open(request, world)?;
-    let text = kubefile_source::find(request, &context.path, world)?;
-    let kubefile = kubefile::parse(&text.text, &text.name)?;
+    let (kubefile, text) = kubefile_source::find_and_parse(request, &context.path, world)?;
     for warning in &kubefile.warnings {
         world.observer.event(&BuildEvent::Warning(warning.to_string()));
     }
@@ -142,10 +144,7 @@ pub fn build(request: &BuildRequest, world: &World<'_>) -> Result<BuildOutcome, 
         directories: &directories,
         sandbox: sandbox.as_ref(),
     };
-    let platforms = match request.platforms.is_empty() {
-        true => vec![Platform::host()],
-        false => request.platforms.clone(),
-    };
+    let platforms = shared.platforms()?;
     let mut built = Vec::new();
     for platform in &platforms {
         if platforms.len() > 1 {
@@ -170,17 +169,38 @@ struct Shared<'a, 'w> {
 }
 
 impl<'w> Shared<'_, 'w> {
+    /// What is built for.
+    fn platforms(&self) -> Result<Vec<Platform>, BuildError> {
+        let host = Platform::host();
+        match &self.request.platforms {
+            Platforms::Listed(listed) if listed.is_empty() => Ok(vec![host]),
+            Platforms::Listed(listed) => Ok(listed.clone()),
+            Platforms::OfBases => {
+                let plan = self.plan(&self.arguments(&host)?)?;
+                all_platforms::of_bases(self.request, self.world, &plan)
+            }
+        }
+    }
+
+    fn arguments(&self, platform: &Platform) -> Result<Arguments, BuildError> {
+        let given = arguments::given(self.request, self.world)?;
+        let stage = self.request.target.as_deref().unwrap_or_default();
+        Arguments::new(given, self.kubefile, platform, stage)
+    }
+
+    fn plan(&self, arguments: &Arguments) -> Result<BuildPlan, BuildError> {
+        plan::plan(self.kubefile, arguments, self.request.target.as_deref(), self.request.from.as_deref())
+    }
+
     fn one_platform(&self, platform: &Platform) -> Result<(BuiltImage, Vec<LayerInfo>), BuildError> {
         let request = self.request;
-        let given = arguments::given(request, self.world)?;
-        let stage = request.target.as_deref().unwrap_or_default();
-        let arguments = Arguments::new(given, self.kubefile, platform, stage)?;
+        let arguments = self.arguments(platform)?;
         let unused: Vec<&str> = arguments.unused(self.kubefile).collect();
         if !unused.is_empty() {
             let text = format!("no ARG of the Kubefile takes the build arguments {}", unused.join(", "));
             self.world.observer.event(&BuildEvent::Warning(text));
         }
-        let plan = plan::plan(self.kubefile, &arguments, request.target.as_deref(), request.from.as_deref())?;
+        let plan = self.plan(&arguments)?;
         let build = Build {
             request,
             world: self.world,

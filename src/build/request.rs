@@ -140,6 +140,21 @@ pub enum RunIsolation {
     Chroot,
 }
 
+/// What to build for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Platforms {
+    /// These; the host's if there are none.
+    Listed(Vec<Platform>),
+    /// All that every base image is there for.
+    OfBases,
+}
+
+impl Default for Platforms {
+    fn default() -> Self {
+        Self::Listed(Vec::new())
+    }
+}
+
 /// Where the value of a secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretPlace {
@@ -169,14 +184,16 @@ pub struct BuildRequest {
     pub context: ContextPlace,
     /// Where the Kubefile is.
     pub kubefile: KubefilePlace,
+    /// Where further ones are, whose stages stand behind those of the first.
+    pub more_kubefiles: Vec<KubefilePlace>,
     /// What relative paths of the command line are relative to.
     pub working_directory: PathBuf,
     /// The ignore file, instead of the ones that are looked for.
     pub ignore_file: Option<PathBuf>,
     /// Names for the result.
     pub tags: Vec<Reference>,
-    /// What to build for; the host's platform if empty.
-    pub platforms: Vec<Platform>,
+    /// What to build for.
+    pub platforms: Platforms,
     /// The stage to stop after; the last one if none.
     pub target: Option<String>,
     /// What the first FROM names instead of what is written.
@@ -231,10 +248,11 @@ impl BuildRequest {
         Self {
             context,
             kubefile: KubefilePlace::Discovered,
+            more_kubefiles: Vec::new(),
             working_directory: PathBuf::from("."),
             ignore_file: None,
             tags: Vec::new(),
-            platforms: Vec::new(),
+            platforms: Platforms::default(),
             target: None,
             from: None,
             pull: PullPolicy::default(),

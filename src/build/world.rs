@@ -58,6 +58,12 @@ pub trait Resolver: Send + Sync {
         platform: &Platform,
         policy: PullPolicy,
     ) -> Result<Option<Descriptor>, SeamError>;
+
+    /// The platforms that the image is there for, asked where it comes from; nothing is pulled.
+    ///
+    /// # Errors
+    /// When there is no such image, or nobody can be asked.
+    fn platforms(&self, name: &str) -> Result<Vec<Platform>, SeamError>;
 }
 
 /// A [`Fetch`] and a [`Resolver`] that reach nothing: for builds that must not use the network.
@@ -83,6 +89,10 @@ impl Resolver for Offline {
         _policy: PullPolicy,
     ) -> Result<Option<Descriptor>, SeamError> {
         Ok(None)
+    }
+
+    fn platforms(&self, _name: &str) -> Result<Vec<Platform>, SeamError> {
+        Err(SeamError::new(NoNetwork))
     }
 }
 

@@ -9,6 +9,7 @@ use super::build_request::{self, build_context, named, output, secret};
 use super::build_world::{build, prepare};
 use super::error::CommandError;
 use super::go_bool;
+use super::registry::Registry;
 use super::world::{Silence, World};
 use crate::build::{Output, SecretPlace};
 
@@ -27,15 +28,18 @@ pub(crate) struct Build {
     /// The directory with the files to copy, the URL of a tar archive, or - for one on stdin
     #[arg(default_value = ".")]
     pub(crate) context: String,
-    /// The recipe: a path here or in the context, a URL, or - for stdin
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) file: Option<String>,
+    /// The recipe: a path here or in the context, a URL, or - for stdin; of several, the stages stand behind each other
+    #[arg(short, long, value_name = "FILE", value_delimiter = ',')]
+    pub(crate) file: Vec<String>,
     /// A name for the image
     #[arg(short, long, value_name = "NAME")]
     pub(crate) tag: Vec<String>,
     /// Which platforms to build for [default: this machine's]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
     pub(crate) platform: Vec<Platform>,
+    /// Build for every platform that all base images are there for
+    #[arg(long, conflicts_with = "platform")]
+    pub(crate) all_platforms: bool,
     /// A name for the index of several platforms; the same as --tag
     #[arg(long, value_name = "NAME")]
     pub(crate) manifest: Option<String>,
@@ -127,28 +131,6 @@ pub(crate) struct Build {
     ignored: Ignored,
 }
 
-/// How registries are spoken to.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Registry {
-    /// The file with credentials
-    #[arg(long, env = "REGISTRY_AUTH_FILE", hide_env = true, value_name = "FILE")]
-    pub(crate) authfile: Option<PathBuf>,
-    /// Credentials for the registry
-    #[arg(long, value_name = "USER[:PASSWORD]")]
-    pub(crate) creds: Option<String>,
-    /// A directory with certificates for the registry
-    #[arg(long, value_name = "DIR")]
-    pub(crate) cert_dir: Option<PathBuf>,
-    /// Whether registries have to prove who they are
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
-          default_value = "true", default_missing_value = "true", value_parser = go_bool::parser(),
-          hide_possible_values = true)]
-    pub(crate) tls_verify: bool,
-    /// How often a failing transfer is tried again
-    #[arg(long, hide = true, default_value_t = 3)]
-    pub(crate) retry: u32,
-}
-
 impl Build {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         let request = build_request::request(&self)?;
@@ -185,12 +167,6 @@ pub(crate) enum ManifestFormat {
     Oci,
     /// Docker's, schema 2
     Docker,
-}
-
-impl Default for Registry {
-    fn default() -> Self {
-        Self { authfile: None, creds: None, cert_dir: None, tls_verify: true, retry: 3 }
-    }
 }
 
 /// How RUN is kept apart.
@@ -239,8 +215,6 @@ struct Ignored {
     disable_compression: Option<String>,
     #[arg(long, hide = true)]
     compress: bool,
-    #[arg(long, hide = true)]
-    retry_delay: Option<String>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     http_proxy: Option<String>,
     #[arg(long, hide = true)]

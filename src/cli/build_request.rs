@@ -8,20 +8,23 @@ use oci::Reference;
 use super::build::{Build, Isolation, ManifestFormat, NetworkMode, Pull};
 use super::error::CommandError;
 use crate::build::{
-    BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, PullPolicy,
+    BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, Platforms, PullPolicy,
     RunIsolation, RunNetwork, SecretPlace,
 };
 
 /// What the arguments ask for.
 pub(crate) fn request(args: &Build) -> Result<BuildRequest, CommandError> {
     let mut request = BuildRequest::new(ContextPlace::parse(&args.context));
-    if let Some(file) = &args.file {
-        request.kubefile = KubefilePlace::parse(file);
-    }
+    let mut files = args.file.iter().map(|file| KubefilePlace::parse(file));
+    request.kubefile = files.next().unwrap_or(KubefilePlace::Discovered);
+    request.more_kubefiles = files.collect();
     let names = args.tag.iter().chain(&args.manifest).map(|name| name.parse::<Reference>());
     request.tags = names.collect::<Result<_, _>>()?;
     request.ignore_file.clone_from(&args.ignorefile);
-    request.platforms.clone_from(&args.platform);
+    request.platforms = match args.all_platforms {
+        true => Platforms::OfBases,
+        false => Platforms::Listed(args.platform.clone()),
+    };
     request.target.clone_from(&args.target);
     request.from.clone_from(&args.from);
     request.pull = match args.pull {

@@ -2,38 +2,20 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use content::{ContentError, CopyOptions, Disk, Observer, Sink, Source, copy_image, find_image, load_image};
+use content::{CopyOptions, Disk, platforms_of};
 use oci::{Descriptor, Platform, Reference};
-use registry_client::{Client, ClientOptions, Credentials, RegistryError, Secret, Tls};
+use registry_client::RegistryError;
 
-use super::build::Registry;
 use super::error::CommandError;
+use super::registry::{Registry, client};
 use super::world::World;
 use crate::build::{
     self, BuildError, BuildEvent, BuildObserver, BuildOutcome, BuildRequest, ContextPlace, Fetch, Fetched,
     KubefilePlace, OutputStream, PullPolicy, Resolver, SeamError,
 };
-use crate::kubefile;
-use crate::report::{self, Event, Reporter, Step, StepState, Watch};
+use crate::report::{self, Event, Reporter, Step, StepState};
 use crate::sandbox::{self, SandboxError};
-
-/// How registries are spoken to, from the arguments. Credentials are for `registry`.
-pub(crate) fn client(args: &Registry, registry: &str) -> Client {
-    let defaults = ClientOptions::default();
-    let credentials = args.creds.as_deref().map(|text| {
-        let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        let password = Secret::new(password);
-        (registry.to_owned(), Credentials::Password { user: user.to_owned(), password })
-    });
-    Client::new(ClientOptions {
-        tls: if args.tls_verify { Tls::Verify } else { Tls::Skip },
-        cert_dir: args.cert_dir.clone(),
-        authfile: args.authfile.clone(),
-        credentials,
-        retries: args.retry,
-        ..defaults
-    })
-}
+use crate::transfer::{self, Platforms, Pulled, Puller, TransferError};
 
 /// Enters a user namespace where the caller is not root and the recipe runs commands, or cannot be read beforehand.
 /// The program is executed again on the way, so this comes before anything else, and before there are threads.
@@ -41,13 +23,14 @@ pub(crate) fn prepare(world: &World<'_>, request: &BuildRequest) -> Result<(), C
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let context = match (&request.context, &request.kubefile) {
-        (ContextPlace::Directory(context), KubefilePlace::Discovered | KubefilePlace::Path(_)) => context,
+    let is_here = |place: &KubefilePlace| matches!(place, KubefilePlace::Discovered | KubefilePlace::Path(_));
+    let are_here = is_here(&request.kubefile) && request.more_kubefiles.iter().all(is_here);
+    let context = match &request.context {
+        ContextPlace::Directory(context) if are_here => context,
         _ => return enter_if_possible(),
     };
     let disk = world.disk()?;
-    let text = build::find_kubefile(request, context, &build::World::offline(&disk, &build::Unobserved))?;
-    let kubefile = kubefile::parse(&text.text, &text.name).map_err(BuildError::from)?;
+    let (kubefile, _) = build::find_kubefile(request, context, &build::World::offline(&disk, &build::Unobserved))?;
     if build::needs_privilege(&kubefile, request.target.as_deref()) {
         sandbox::enter_user_namespace()?;
     }
@@ -70,8 +53,7 @@ pub(crate) fn build(
     args: &Registry,
     reporter: &dyn Reporter,
 ) -> Result<BuildOutcome, BuildError> {
-    let watch = Watch(reporter);
-    let network = Network { args, store: disk, observer: &watch };
+    let network = Network { args, store: disk, reporter };
     let environment = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
     let world = build::World {
         store: disk,
@@ -89,13 +71,13 @@ pub(crate) fn build(
 pub(crate) struct Network<'a> {
     pub(crate) args: &'a Registry,
     pub(crate) store: &'a Disk,
-    pub(crate) observer: &'a dyn Observer,
+    pub(crate) reporter: &'a dyn Reporter,
 }
 
 impl Fetch for Network<'_> {
     fn fetch(&self, url: &str) -> Result<Fetched, SeamError> {
         // A download is no registry: credentials are not offered to it.
-        let download = client(self.args, "").download(url).map_err(refused)?;
+        let download = client(self.args, "", None).download(url).map_err(refused)?;
         Ok(Fetched { body: download.body, size: download.size })
     }
 }
@@ -107,62 +89,50 @@ impl Resolver for Network<'_> {
         platform: &Platform,
         policy: PullPolicy,
     ) -> Result<Option<Descriptor>, SeamError> {
-        let local = self.local(name, platform).map_err(failed)?;
-        if policy == PullPolicy::Never || (policy == PullPolicy::Missing && local.is_some()) {
-            return Ok(local);
+        let reference: Reference = match (name.parse(), self.store.find(name)) {
+            (Ok(reference), _) => reference,
+            // An id is no name, and no registry knows it.
+            (Err(_), Ok(record)) => return Ok(Some(record.root)),
+            (Err(error), Err(_)) => return Err(SeamError::new(error)),
+        };
+        let policy = match policy {
+            PullPolicy::Always => transfer::PullPolicy::Always,
+            PullPolicy::Missing => transfer::PullPolicy::Missing,
+            PullPolicy::Newer => transfer::PullPolicy::IfNewer,
+            PullPolicy::Never => transfer::PullPolicy::Never,
+        };
+        match self.pull(&reference, platform, policy) {
+            Ok(pulled) => Ok(Some(pulled.root)),
+            Err(TransferError::NotHere { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
         }
+    }
+
+    fn platforms(&self, name: &str) -> Result<Vec<Platform>, SeamError> {
         let reference: Reference = name.parse().map_err(SeamError::new)?;
-        self.pull(&reference, platform).map(Some)
+        let client = client(self.args, reference.registry(), None);
+        let (repository, root, _) = transfer::resolve(&client, &reference).map_err(failed)?;
+        platforms_of(&repository, &root).map_err(|error| failed(error.into()))
     }
 }
 
 impl Network<'_> {
-    /// Brings the registry's image for a platform into the store, under its name. Nothing changes in the store when
-    /// there is none.
-    pub(crate) fn pull(&self, reference: &Reference, platform: &Platform) -> Result<Descriptor, SeamError> {
-        let client = client(self.args, reference.registry());
-        let repository = client.repository(reference).map_err(refused)?;
-        let root = repository.resolve(reference).map_err(failed)?;
-        // One platform of an index is pulled: the others may be large and are not asked for. The name stands for the
-        // index all the same, so that another platform's image does not take it from this one's.
-        let found = find_image(&repository, &root, platform).map_err(|error| failed(called(error, reference)))?;
-        let available = found.image.config.value().platform();
-        if !available.serves(platform) {
-            let (place, name) = (Source::place(&repository), reference.familiar());
-            let (wanted, available) = (platform.to_string(), available.to_string());
-            return Err(failed(ContentError::NoPlatform { place, name, wanted, available }));
-        }
-        copy_image(&repository, self.store, &found, &CopyOptions::default(), self.observer).map_err(failed)?;
-        self.store.tag(reference, &root).map_err(failed)?;
-        Ok(root)
-    }
-
-    /// The image in the store, if it is there for the platform.
-    pub(crate) fn local(&self, name: &str, platform: &Platform) -> Result<Option<Descriptor>, ContentError> {
-        let root = match self.store.find(name) {
-            Ok(record) => record.root,
-            Err(ContentError::UnknownImage { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        match load_image(self.store, &root, platform) {
-            Ok(image) => Ok(image.config.value().platform().serves(platform).then_some(root)),
-            Err(ContentError::NoPlatform { .. } | ContentError::MissingBlob { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// The image for a platform, pulled as the policy says.
+    pub(crate) fn pull(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        policy: transfer::PullPolicy,
+    ) -> Result<Pulled, TransferError> {
+        let client = client(self.args, reference.registry(), None);
+        let platforms = Platforms::Only(vec![platform.clone()]);
+        let puller = Puller { store: self.store, client: &client, platforms, policy, options: CopyOptions::default() };
+        // One result a name.
+        puller.pull(std::slice::from_ref(reference), self.reporter).remove(0)
     }
 }
 
-/// The error with the name that the user knows, where it would say a digest.
-fn called(error: ContentError, reference: &Reference) -> ContentError {
-    match error {
-        ContentError::NoPlatform { place, wanted, available, .. } => {
-            ContentError::NoPlatform { place, name: reference.familiar(), wanted, available }
-        }
-        other => other,
-    }
-}
-
-fn failed(error: ContentError) -> SeamError {
+fn failed(error: TransferError) -> SeamError {
     let help = error.help();
     SeamError { source: Box::new(error), help }
 }

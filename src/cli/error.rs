@@ -14,12 +14,13 @@ use content::tar::TarError;
 use oci::{PlatformError, ReferenceError};
 use registry_client::RegistryError;
 
-use crate::build::{BuildError, SeamError};
+use crate::build::BuildError;
 use crate::cluster::ClusterError;
 use crate::execute::ExecuteError;
 use crate::rootfs::RootfsError;
 use crate::sandbox::SandboxError;
 use crate::template::TemplateError;
+use crate::transfer::TransferError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +47,18 @@ pub(crate) enum CommandError {
     Execute(#[from] ExecuteError),
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
-    #[error("cannot pull `{name}`")]
-    Pull { name: String, source: SeamError },
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    #[error("cannot {verb} `{name}`")]
+    Move { verb: &'static str, name: String, source: TransferError },
+    #[error("there is nobody to ask: no terminal")]
+    NobodyToAsk,
+    #[error("nobody is logged in to {key}")]
+    NotLoggedIn { key: String },
+    #[error("interrupted")]
+    Interrupted,
+    #[error("{0}")]
+    Usage(String),
     #[error("cannot listen for interrupts: {0}")]
     Interrupts(#[from] ctrlc::Error),
     #[error("cannot write the output: {0}")]
@@ -57,13 +68,15 @@ pub(crate) enum CommandError {
     #[error("cannot tell where images are kept: neither XDG_DATA_HOME nor HOME is an absolute path")]
     NoHome,
     #[error("there is no filter `{key}`")]
-    UnknownFilter { key: String, similar: Option<&'static str> },
+    UnknownFilter { key: String, similar: Option<&'static str>, keys: String },
     #[error("the filter `{text}` is wrong: expected {expected}")]
     FilterValue { text: String, expected: &'static str },
     #[error("a tag cannot carry a digest: `{0}`")]
     TagWithDigest(String),
     #[error("`{id}` has several names: {}", names.join(", "))]
     SeveralNames { id: String, names: Vec<String> },
+    #[error("`{id}` is in use by {}", by.join(", "))]
+    InUse { id: String, by: Vec<String> },
     #[error("images are not written to a terminal")]
     StdoutIsTerminal,
     #[error("a directory cannot be written to stdout")]
@@ -89,10 +102,22 @@ impl CommandError {
         move |source| Self::Io { doing, source }
     }
 
+    /// No errors, one, or several.
+    pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+
     /// 0 for a reader that went away, 2 for a wrong command line, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Execute(error) => error.exit_code(),
+            Self::Interrupted => 130,
+            Self::Transfer(TransferError::Location(_) | TransferError::Name(_)) | Self::Usage(_) => 2,
+            Self::Move { source: TransferError::Location(_) | TransferError::Name(_), .. } => 2,
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::UnknownFilter { .. }
             | Self::FilterValue { .. }
@@ -114,17 +139,20 @@ impl CommandError {
             Self::Registry(error) => error.help(),
             Self::Template(error) => error.help(),
             Self::Build(error) => error.help(),
-            Self::Pull { source, .. } => source.help.clone(),
+            Self::Transfer(error) | Self::Move { source: error, .. } => error.help(),
+            Self::NotLoggedIn { key } => Some(format!("`sealos login {key}` does it")),
+            Self::NobodyToAsk => Some("give the password on stdin with `--password-stdin`".to_owned()),
             Self::Sandbox(error) => error.help(),
             Self::Cluster(error) => error.help(),
             Self::Execute(error) => error.help(),
             Self::Rootfs(error) => error.help(),
             Self::NoHome => Some("name a directory with `--root`".to_owned()),
             Self::UnknownFilter { similar: Some(key), .. } => Some(format!("did you mean `{key}`?")),
-            Self::UnknownFilter { similar: None, .. } => Some(format!("there are {}", super::filter::KEYS.join(", "))),
+            Self::UnknownFilter { similar: None, keys, .. } => Some(format!("there are {keys}")),
             Self::SeveralNames { .. } => {
                 Some("remove one of the names, or all of them and the image with `--force`".to_owned())
             }
+            Self::InUse { .. } => Some("remove it all the same with `--force`".to_owned()),
             Self::StdoutIsTerminal => Some("name a file with `-o FILE`, or pipe stdout somewhere".to_owned()),
             Self::DirectoryNeedsName => Some("name it with `-o DIR`".to_owned()),
             Self::StdinIsTerminal => Some("name a file with `-i FILE`, or pipe one in".to_owned()),

@@ -1,4 +1,4 @@
-//! `images --filter KEY=VALUE`: which images are listed.
+//! `--filter KEY=VALUE` of `images` and `prune`: which images are meant.
 //!
 //! Filters of different keys must all hold; of several with one key, one must, except `label`, where all must. `!=`
 //! turns a filter round, and all of those must hold.
@@ -27,6 +27,9 @@ pub(crate) const KEYS: [&str; 13] = [
     "until",
 ];
 
+/// Those that say which of the images that are in the way are removed.
+pub(crate) const PRUNE_KEYS: [&str; 8] = ["after", "before", "digest", "id", "label", "reference", "since", "until"];
+
 /// One `KEY=VALUE`.
 pub(crate) struct Filter {
     key: &'static str,
@@ -37,7 +40,9 @@ pub(crate) struct Filter {
 enum Test {
     After(Moment),
     Before(Moment),
-    /// Of a property that no image of this store has (containers, read-only, intermediate).
+    /// Whether something installed here came from it: what a container is to other tools.
+    Used(bool),
+    /// Of a property that no image of this store has (read-only, intermediate).
     Never(bool),
     Dangling(bool),
     Manifest(bool),
@@ -47,17 +52,20 @@ enum Test {
     Reference(Regex),
 }
 
-/// Reads a filter. `moment_of` tells when an image was made.
+/// Reads a filter with one of these keys. `moment_of` tells when an image was made.
 pub(crate) fn parse(
     text: &str,
+    keys: &[&'static str],
     now: Moment,
     moment_of: &dyn Fn(&str) -> Result<Moment, CommandError>,
 ) -> Result<Filter, CommandError> {
     let wrong = |expected| CommandError::FilterValue { text: text.to_owned(), expected };
     let (key, value) = text.split_once('=').ok_or_else(|| wrong("KEY=VALUE"))?;
     let (key, negated) = key.strip_suffix('!').map_or((key, false), |key| (key, true));
-    let known = KEYS.into_iter().find(|known| *known == key);
-    let key = known.ok_or_else(|| CommandError::UnknownFilter { key: key.to_owned(), similar: similar(key) })?;
+    let known = keys.iter().copied().find(|known| *known == key);
+    let unknown =
+        || CommandError::UnknownFilter { key: key.to_owned(), similar: similar(key, keys), keys: keys.join(", ") };
+    let key = known.ok_or_else(unknown)?;
     let truth = || match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "t" => Ok(true),
         "false" | "0" | "f" => Ok(false),
@@ -67,6 +75,7 @@ pub(crate) fn parse(
         "after" | "since" => Test::After(moment_of(value)?),
         "before" => Test::Before(moment_of(value)?),
         "until" => Test::Before(until(value, now).ok_or_else(|| wrong("a span such as 24h, a date or a time"))?),
+        "containers" => Test::Used(truth()?),
         "dangling" => Test::Dangling(truth()?),
         "manifest" => Test::Manifest(truth()?),
         "digest" => Test::Digest(value.to_owned()),
@@ -95,6 +104,7 @@ impl Test {
         match self {
             Self::After(moment) => image.created > *moment,
             Self::Before(moment) => image.created < *moment,
+            Self::Used(wanted) => image.is_used == *wanted,
             Self::Never(wanted) => !wanted,
             Self::Dangling(wanted) => image.names.is_empty() == *wanted,
             Self::Manifest(wanted) => image.summary.index.is_some() == *wanted,
@@ -161,9 +171,9 @@ fn until(text: &str, now: Moment) -> Option<Moment> {
 }
 
 /// The key that shares most of its beginning with what was typed, or contains it.
-fn similar(typed: &str) -> Option<&'static str> {
+fn similar(typed: &str, keys: &[&'static str]) -> Option<&'static str> {
     let shared = |key: &str| key.bytes().zip(typed.bytes()).take_while(|(a, b)| a == b).count();
-    KEYS.into_iter().filter(|key| shared(key) >= 2).max_by_key(|key| shared(key))
+    keys.iter().copied().filter(|key| shared(key) >= 2).max_by_key(|key| shared(key))
 }
 
 #[cfg(test)]
@@ -197,7 +207,7 @@ mod tests {
 
     #[test]
     fn wrong_filters_are_refused_with_the_way_out() {
-        let parse = |text| parse(text, Moment::at(0), &|_| Ok(Moment::at(0))).map(|filter| filter.negated);
+        let parse = |text| parse(text, &KEYS, Moment::at(0), &|_| Ok(Moment::at(0))).map(|filter| filter.negated);
         for (text, want) in [
             ("dangling", "error: the filter `dangling` is wrong: expected KEY=VALUE\n"),
             ("dangling=perhaps", "error: the filter `dangling=perhaps` is wrong: expected true or false\n"),

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::error::CommandError;
-use super::filter::{self, Filter};
+use super::filter;
 use super::row::{self, HEADINGS, Ids, Listed};
 use super::show;
 use super::world::World;
@@ -24,7 +24,8 @@ Filters (KEY=VALUE; KEY!=VALUE for the opposite):
   dangling=BOOL           without a name
   manifest=BOOL           an index of several images
   id=, digest=            the beginning of the id or the digest
-  containers=, intermediate=, readonly=
+  containers=BOOL         something that is installed here came from it
+  intermediate=, readonly=
                           known for the sake of scripts; no image here is any of these
 
 Fields of --format:
@@ -89,13 +90,6 @@ impl Images {
     fn select(&self, world: &World<'_>, now: Moment) -> Result<Vec<Listed>, CommandError> {
         let disk = world.disk()?;
         let mut images = row::all(&disk)?;
-        let moment_of = |name: &str| {
-            let digest = disk.find(name)?.root.digest;
-            let image = images.iter().find(|image| image.summary.root.digest == digest);
-            Ok(image.map_or(now, |image| image.created))
-        };
-        let filters = self.filter.iter().map(|text| filter::parse(text, now, &moment_of));
-        let filters = filters.collect::<Result<Vec<Filter>, _>>()?;
         if let Some(name) = &self.name {
             let pattern = filter::glob(name);
             let named = |image: &Listed| {
@@ -108,8 +102,7 @@ impl Images {
                 images.retain(|image| image.summary.root.digest == digest);
             }
         }
-        images.retain(|image| filter::keeps(&filters, image));
-        Ok(images)
+        row::filtered(&disk, images, &self.filter, &filter::KEYS, now)
     }
 
     fn table(&self, rows: &[Value]) -> Table {

@@ -7,9 +7,8 @@ use clap::Args;
 use content::{Disk, Observer, archive};
 use registry_client::redacted;
 
-use super::build::Registry;
-use super::build_world::client;
 use super::error::CommandError;
+use super::registry::{Registry, client};
 use super::world::{Silence, World};
 use crate::report::Watch;
 
@@ -66,7 +65,7 @@ impl Load {
         let Some(from) = from else { return Ok(archive::load_stream("stdin", &mut io::stdin(), disk, observer)?) };
         match scheme(from) {
             Some("http" | "https") => {
-                let mut body = client(&self.server, "").download(&self.with_credentials(from))?.body;
+                let mut body = client(&self.server, "", None).download(&self.with_credentials(from))?.body;
                 Ok(archive::load_stream(&redacted(from), &mut body, disk, observer)?)
             }
             Some(scheme) => Err(CommandError::Scheme { text: redacted(from), scheme: scheme.to_owned() }),

@@ -1,13 +1,18 @@
 //! `sealos prune`
 
+use std::collections::HashSet;
+use std::time::SystemTime;
+
 use clap::Args;
 use content::{PruneMode, PruneScope, Pruned, Record};
-use oci::Reference;
+use oci::{Digest, Reference};
 use serde_json::json;
 
 use super::error::CommandError;
-use super::show;
+use super::filter::PRUNE_KEYS;
 use super::world::{Silence, World};
+use super::{row, show};
+use crate::report::time::Moment;
 use crate::report::{Watch, size};
 
 /// Remove what no image needs, and images without a name
@@ -19,11 +24,19 @@ use crate::report::{Watch, size};
 Examples:
   sealos prune --dry-run
   sealos prune
-  sealos prune --all                  also images with a name that are not installed here")]
+  sealos prune --all                  also images with a name that are not installed here
+  sealos prune --all --filter until=720h --filter 'label!=keep'
+
+Filters (KEY=VALUE; KEY!=VALUE for the opposite) say which of these images go:
+  until=TIME, before=IMAGE, after=IMAGE (or since), label=NAME[=VALUE], reference=PATTERN, id=, digest=
+`sealos images --help` explains them. Blobs that no image needs go in any case.")]
 pub(crate) struct Prune {
     /// Also images with a name, except those that something installed here came from
     #[arg(short, long)]
     all: bool,
+    /// Only images that fit
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
     /// Only say what would be removed
     #[arg(long)]
     dry_run: bool,
@@ -41,7 +54,16 @@ impl Prune {
         let scope = if self.all { PruneScope::Unreferenced } else { PruneScope::Dangling };
         let mode = if self.dry_run { PruneMode::DryRun } else { PruneMode::Delete };
         let reporter = world.reporter(Silence::Unasked);
-        let pruned = disk.prune(scope, mode, &Watch(&*reporter));
+        let pruned = match self.filter.is_empty() {
+            true => disk.prune(scope, mode, &Watch(&*reporter)),
+            false => {
+                let now = Moment::from(SystemTime::now());
+                let listed = row::filtered(&disk, row::all(&disk)?, &self.filter, &PRUNE_KEYS, now)?;
+                // What comes meanwhile is in no list, and stays.
+                let may_go: HashSet<Digest> = listed.iter().map(|image| image.summary.root.digest).collect();
+                disk.prune_some(scope, &|record| may_go.contains(&record.root.digest), mode, &Watch(&*reporter))
+            }
+        };
         reporter.finish();
         self.tell(world, &pruned?)
     }

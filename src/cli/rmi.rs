@@ -11,7 +11,7 @@ use super::world::World;
 /// Remove images, or names of images
 ///
 /// A name of an image that has others is only taken away. With its last name the image goes; `sealos prune` frees the
-/// space that no other image needs.
+/// space that no other image needs. An image that something installed here came from stays, unless `--force` is given.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,7 +28,7 @@ pub(crate) struct Rmi {
     /// Remove images without a name, as `sealos prune` does
     #[arg(short, long)]
     prune: bool,
-    /// Remove an image that has several names by its id
+    /// Remove an image that has several names by its id, or that something installed here came from
     #[arg(short, long)]
     force: bool,
 }
@@ -38,7 +38,7 @@ impl Rmi {
         let disk = world.disk()?;
         let mut errors = Vec::new();
         for target in self.targets(&disk)? {
-            match remove(&disk, &target, self.force || self.all) {
+            match self.remove(&disk, &target) {
                 Ok(lines) => lines.iter().try_for_each(|line| world.say(line))?,
                 Err(error) => errors.push(error),
             }
@@ -63,29 +63,35 @@ impl Rmi {
         }
         Ok(digests)
     }
-}
 
-/// Takes away one name, or the image; returns the lines to print.
-fn remove(disk: &Disk, text: &str, force: bool) -> Result<Vec<String>, CommandError> {
-    let record = disk.find(text)?;
-    let records = disk.records()?.into_iter().filter(|other| other.root.digest == record.root.digest);
-    let names: Vec<Reference> = records.filter_map(|record| record.name).collect();
-    let meant = record.name.filter(|name| is_name(text, name));
-    if let Some(name) = meant.as_ref().filter(|_| names.len() > 1) {
-        disk.untag(name)?;
-        return Ok(vec![format!("untagged: {name}")]);
+    /// Takes away one name, or the image; returns the lines to print.
+    fn remove(&self, disk: &Disk, text: &str) -> Result<Vec<String>, CommandError> {
+        let record = disk.find(text)?;
+        let records = disk.records()?.into_iter().filter(|other| other.root.digest == record.root.digest);
+        let names: Vec<Reference> = records.filter_map(|record| record.name).collect();
+        let meant = record.name.filter(|name| is_name(text, name));
+        if let Some(name) = meant.as_ref().filter(|_| names.len() > 1) {
+            disk.untag(name)?;
+            return Ok(vec![format!("untagged: {name}")]);
+        }
+        if meant.is_none() && names.len() > 1 && !self.force && !self.all {
+            let names = names.iter().map(Reference::familiar).collect();
+            return Err(CommandError::SeveralNames { id: text.to_owned(), names });
+        }
+        let digest = record.root.digest;
+        let uses = disk.uses()?.into_iter().filter(|(root, _)| *root == digest);
+        let by: Vec<String> = uses.map(|(_, by)| by).collect();
+        if !by.is_empty() && !self.force {
+            return Err(CommandError::InUse { id: text.to_owned(), by });
+        }
+        // An image whose documents are damaged has to be removable all the same.
+        let id = summarise(disk, &record.root, &oci::Platform::host()).map_or(digest, |summary| summary.id());
+        disk.forget(&digest)?;
+        by.iter().try_for_each(|by| disk.unmark_used(&digest, by))?;
+        let mut lines: Vec<String> = names.iter().map(|name| format!("untagged: {name}")).collect();
+        lines.push(id.hex());
+        Ok(lines)
     }
-    if meant.is_none() && names.len() > 1 && !force {
-        let names = names.iter().map(Reference::familiar).collect();
-        return Err(CommandError::SeveralNames { id: text.to_owned(), names });
-    }
-    let digest = record.root.digest;
-    // An image whose documents are damaged has to be removable all the same.
-    let id = summarise(disk, &record.root, &oci::Platform::host()).map_or(digest, |summary| summary.id());
-    disk.forget(&digest)?;
-    let mut lines: Vec<String> = names.iter().map(|name| format!("untagged: {name}")).collect();
-    lines.push(id.hex());
-    Ok(lines)
 }
 
 /// Whether a user who wrote `text` meant this name, and not an id.

@@ -5,6 +5,7 @@ use oci::{Platform, Reference};
 use serde_json::{Value, json};
 
 use super::error::CommandError;
+use super::filter::{self, Filter};
 use super::summary::{Summary, summarise};
 use crate::report::size;
 use crate::report::time::Moment;
@@ -16,7 +17,28 @@ pub(crate) struct Listed {
     pub(crate) names: Vec<Reference>,
     /// When it was made, or stored if it does not say.
     pub(crate) created: Moment,
+    /// Whether something that is installed here came from it.
+    pub(crate) is_used: bool,
     pub(crate) summary: Summary,
+}
+
+/// The images that all of some filters keep.
+pub(crate) fn filtered(
+    disk: &Disk,
+    mut images: Vec<Listed>,
+    texts: &[String],
+    keys: &[&'static str],
+    now: Moment,
+) -> Result<Vec<Listed>, CommandError> {
+    let moment_of = |name: &str| {
+        let digest = disk.find(name)?.root.digest;
+        let image = images.iter().find(|image| image.summary.root.digest == digest);
+        Ok(image.map_or(now, |image| image.created))
+    };
+    let filters = texts.iter().map(|text| filter::parse(text, keys, now, &moment_of));
+    let filters = filters.collect::<Result<Vec<Filter>, _>>()?;
+    images.retain(|image| filter::keeps(&filters, image));
+    Ok(images)
 }
 
 /// How much of an id is shown.
@@ -37,7 +59,9 @@ pub(crate) fn all(disk: &Disk) -> Result<Vec<Listed>, CommandError> {
             None => listed.push(one(disk, record)?),
         }
     }
+    let uses = disk.uses()?;
     for image in &mut listed {
+        image.is_used = uses.iter().any(|(root, _)| *root == image.summary.root.digest);
         image.names.sort_by_key(Reference::normal);
     }
     listed.sort_by_cached_key(|image| (std::cmp::Reverse(image.created), image.names.first().map(Reference::normal)));
@@ -47,7 +71,7 @@ pub(crate) fn all(disk: &Disk) -> Result<Vec<Listed>, CommandError> {
 fn one(disk: &Disk, record: Record) -> Result<Listed, CommandError> {
     let summary = summarise(disk, &record.root, &Platform::host())?;
     let created = summary.created().unwrap_or_else(|| record.added.into());
-    Ok(Listed { names: record.name.into_iter().collect(), created, summary })
+    Ok(Listed { names: record.name.into_iter().collect(), created, is_used: false, summary })
 }
 
 impl Listed {

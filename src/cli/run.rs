@@ -1,23 +1,24 @@
 //! `sealos run IMAGE…`
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 use content::archive;
 use oci::Platform;
 
-use super::build::Registry;
 use super::build_world::{build, prepare};
 use super::error::CommandError;
 use super::execution::{Showing, engine, unpack_options};
 use super::find_or_pull::{Wanted, find_or_pull, shown};
 use super::image_layers::image_layers;
+use super::registry::Registry;
 use super::world::{Silence, World, is_real_root};
-use crate::build::{BuildRequest, ContextPlace, KubefilePlace};
+use crate::build::{BuildRequest, ContextPlace, KubefilePlace, Platforms};
 use crate::cluster::{ClusterName, Layout};
 use crate::execute::{self, Images, Repeat};
 use crate::plan::{Desired, Mount, Override, Subject};
-use crate::report::{Event, Watch};
+use crate::report::{Event, Reporter, Watch};
 use crate::transport::{Interrupt, Local};
 
 /// Unpack images and run their commands on this machine
@@ -61,6 +62,9 @@ pub(crate) struct Run {
     pub(crate) registry: Registry,
     #[command(flatten)]
     hosts: Hosts,
+    /// No progress; what the commands say is still shown
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
     /// The kind of archive; it is found out
     #[arg(short, long, hide = true)]
     pub(crate) transport: Option<String>,
@@ -126,7 +130,7 @@ impl Run {
         if self.dry_run {
             return write!(world.out, "{preview}").map_err(CommandError::Output);
         }
-        let reporter = world.reporter(Silence::Unasked);
+        let reporter = world.reporter(Silence::from(self.quiet));
         let interrupt = Interrupt::default();
         let wish = interrupt.clone();
         ctrlc::set_handler(move || wish.wish())?;
@@ -157,41 +161,41 @@ impl Run {
         if let Some(file) = &self.file {
             request.kubefile = KubefilePlace::parse(file);
         }
-        request.platforms.extend(self.platform.clone());
+        request.platforms = Platforms::Listed(self.platform.iter().cloned().collect());
         request
     }
 
-    /// The images that the arguments mean; archives are loaded and directories are built on the way.
+    /// The images that the arguments mean; archives are loaded and directories are built on the way, and what is missing
+    /// is pulled at once.
     fn wanted(&self, world: &mut World<'_>) -> Result<Vec<Wanted>, CommandError> {
+        let disk = world.disk()?;
+        let reporter: Arc<dyn Reporter> = Arc::from(world.reporter(Silence::from(self.quiet)));
+        let names: Vec<&str> =
+            self.images.iter().map(String::as_str).filter(|name| matches!(kind_of(name), Kind::Image)).collect();
+        let registry = self.registry.clone().complete()?;
+        let found = find_or_pull(&names, self.platform.as_ref(), &disk, &registry, &reporter);
+        reporter.finish();
+        let mut found = found?.into_iter();
         let mut wanted = Vec::new();
         for argument in &self.images {
             match kind_of(argument) {
                 Kind::Archive => {
-                    let disk = world.disk()?;
-                    let reporter = world.reporter(Silence::Unasked);
+                    let reporter = world.reporter(Silence::from(self.quiet));
                     let loaded = archive::load(Path::new(argument), &disk, &Watch(&*reporter));
                     reporter.finish();
                     wanted
                         .extend(loaded?.into_iter().map(|image| (shown(image.name.as_ref(), &image.root), image.root)));
                 }
                 Kind::Directory => {
-                    let disk = world.disk()?;
-                    let reporter = world.reporter(Silence::Unasked);
-                    let built = build(&self.recipe(argument), &disk, &self.registry, &*reporter);
+                    let reporter = world.reporter(Silence::from(self.quiet));
+                    let built = build(&self.recipe(argument), &disk, &registry, &*reporter);
                     reporter.finish();
                     let root = built?.root;
                     // The same directory is the same image in the cluster, whatever is in it by then.
                     let path = std::fs::canonicalize(argument).map_err(CommandError::io(format!("find {argument}")))?;
                     wanted.push((path.display().to_string(), root));
                 }
-                Kind::Image => {
-                    let disk = world.disk()?;
-                    let reporter = world.reporter(Silence::Unasked);
-                    let watch = Watch(&*reporter);
-                    let found = find_or_pull(argument, self.platform.as_ref(), &disk, &self.registry, &watch);
-                    reporter.finish();
-                    wanted.push(found?);
-                }
+                Kind::Image => wanted.extend(found.next()),
             }
         }
         Ok(wanted)

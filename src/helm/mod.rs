@@ -34,6 +34,8 @@ pub struct Chart {
     app_version: String,
     annotations: BTreeMap<String, String>,
     crds: Vec<ChartFile>,
+    sources: BTreeMap<String, String>,
+    is_library: bool,
 }
 
 impl Chart {
@@ -66,6 +68,16 @@ impl Chart {
     /// The annotations of `Chart.yaml`, such as `helm.sh/images`.
     pub fn annotations(&self) -> &BTreeMap<String, String> {
         &self.annotations
+    }
+
+    /// Whether it is a library chart, which renders nothing by itself.
+    pub fn is_library(&self) -> bool {
+        self.is_library
+    }
+
+    /// The text of a template, of a subchart too, by the name that Helm prints: `app/charts/db/templates/service.yaml`.
+    pub fn template_source(&self, template: &str) -> Option<&str> {
+        self.sources.get(template).map(String::as_str)
     }
 
     /// The files of `crds/`, of subcharts too; the paths are those that Helm prints, such as `app/crds/x.yaml`.

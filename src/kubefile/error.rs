@@ -57,6 +57,9 @@ pub enum Problem {
     /// Two stages share a name.
     #[error("the stage name `{name}` is already taken by the stage on line {first_line}")]
     DuplicateStage { name: String, first_line: usize },
+    /// A further file whose escape character is not that of the first.
+    #[error("this file has another escape character than the first one")]
+    OtherEscape,
     /// A quote that never ends.
     #[error("a {quote} quote is not closed")]
     UnclosedQuote { quote: char },

@@ -31,6 +31,29 @@ impl Kubefile {
         self.stages.iter().take(limit).position(|stage| stage.name.as_ref() == Some(&lower))
     }
 
+    /// Puts the stages of another file behind those of this one, as several `-f` ask for; its global arguments are
+    /// global here too.
+    ///
+    /// # Errors
+    /// When a stage of it has a name that a stage here has, or its lines continue with another character.
+    pub fn append(&mut self, other: Self) -> Result<(), KubefileError> {
+        for stage in &other.stages {
+            let taken = self.stages.iter().find(|it| it.name.is_some() && it.name == stage.name);
+            if let (Some(name), Some(taken)) = (&stage.name, taken) {
+                let first_line = taken.origin.span.first_line;
+                let problem = Problem::DuplicateStage { name: name.clone(), first_line };
+                return Err(stage.origin.error(Fault::keyword(problem)));
+            }
+        }
+        if let Some(stage) = other.stages.first().filter(|_| other.escape != self.escape) {
+            return Err(stage.origin.error(Fault::keyword(Problem::OtherEscape)));
+        }
+        self.global_args.extend(other.global_args);
+        self.stages.extend(other.stages);
+        self.warnings.extend(other.warnings);
+        Ok(())
+    }
+
     /// The stage to build: the one `target` names, or the last.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use sealos::build::CacheUse;
 
-use super::support::Lab;
+use super::support::{Lab, name};
 
 const KUBEFILE: &str = "FROM scratch\nCOPY a /a\nCOPY b /b\n";
 
@@ -185,4 +185,29 @@ fn a_killed_build_leaves_nothing_visible_and_is_taken_up() {
     assert!(lab.store.records().unwrap().is_empty());
     lab.build(KUBEFILE).unwrap();
     assert_eq!(lab.cached(), (1, 2));
+}
+
+#[test]
+fn a_linked_layer_is_the_same_on_every_base() {
+    let lab = sample();
+    lab.file("dir/sub/f", "F");
+    lab.link("dir/l", "sub");
+    let kubefile = "FROM base\nCOPY --link a /etc/a\nCOPY --link --from=tools /dir /lib/d\nADD --link b /lib/b\n";
+    lab.build_with("FROM scratch\nCOPY dir /dir\n", |it| it.tags = vec![name("tools")]).unwrap();
+    let mut layers = Vec::new();
+    for base in
+        ["COPY b /other", "COPY dir /usr\nCOPY dir /lib", "COPY a /lib\nCOPY a /etc/b", "COPY dir/l /etc\nCOPY b /b"]
+    {
+        lab.build_with(&format!("FROM scratch\n{base}\n"), |it| it.tags = vec![name("base")]).unwrap();
+        lab.cached();
+        let built = lab.build(kubefile).unwrap();
+        let own: Vec<_> = built.image.layers.iter().rev().take(3).map(|layer| layer.descriptor.digest).collect();
+        let found = lab.cached().0;
+        assert_eq!(found, if layers.is_empty() { 0 } else { 3 }, "{base}");
+        layers.push(own);
+        let files = built.files();
+        let got = ["etc", "etc/a", "lib", "lib/b", "lib/d/sub/f", "lib/d/l"].map(|path| files[path].as_str());
+        assert_eq!(got, ["/", "1", "/", "2", "F", "-> sub"], "{base}");
+    }
+    assert!(layers.windows(2).all(|pair| pair[0] == pair[1]), "{layers:?}");
 }

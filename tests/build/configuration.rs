@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use sealos::build::Platforms;
+
 use super::support::{Lab, name};
 
 fn config(lab: &Lab, kubefile: &str) -> Value {
@@ -72,7 +74,7 @@ fn arguments_come_from_the_command_line_the_environment_and_defaults() {
         (vec![("UNSET", None)], vec![], "global,default,default-b,arm64,,"),
     ] {
         let built = lab.build_with(kubefile, |request| {
-            request.platforms = vec!["linux/arm64".parse().unwrap()];
+            request.platforms = Platforms::Listed(vec!["linux/arm64".parse().unwrap()]);
             request.build_args = args.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))).collect();
             request.build_arg_files = files.iter().map(Into::into).collect();
         });

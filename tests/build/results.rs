@@ -7,7 +7,7 @@ use std::process::Command;
 
 use content::{Source, fetch_document};
 use oci::{Compression, Index, MediaType};
-use sealos::build::{ContextPlace, Format, KubefilePlace, Layering, Output, build, needs_privilege};
+use sealos::build::{ContextPlace, Format, KubefilePlace, Layering, Output, Platforms, build, needs_privilege};
 
 use super::support::{Lab, name, platform};
 
@@ -51,7 +51,7 @@ fn several_platforms_become_an_index() {
     lab.file("amd64.txt", "x").file("arm64.txt", "y");
     let built = lab
         .build_with("FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH.txt /arch\n", |it| {
-            it.platforms = vec![platform("linux/amd64"), platform("linux/arm64")];
+            it.platforms = Platforms::Listed(vec![platform("linux/amd64"), platform("linux/arm64")]);
             it.tags = vec![name("multi")];
             it.outputs = vec![Output::Directory("out".into())];
             it.metadata_file = Some("facts.json".into());
@@ -144,6 +144,23 @@ fn a_context_can_come_from_stdin_and_so_can_the_kubefile() {
     let mut request = lab.request();
     request.kubefile = KubefilePlace::Stdin;
     assert_eq!(lab.look(build(&request, &world).unwrap()).plain(), ["g=F"]);
+
+    // A Kubefile where the context should be: it has no files.
+    let alone = |text: &'static str| {
+        let mut world = lab.world();
+        world.stdin = std::sync::Mutex::new(Box::new(text.as_bytes()));
+        let mut request = lab.request();
+        request.context = ContextPlace::Stdin;
+        build(&request, &world)
+    };
+    let built = lab.look(alone("FROM scratch\nCOPY <<X /g\nF\nX\n").unwrap());
+    assert_eq!(built.plain(), ["g=F\n"]);
+    for (text, part) in
+        [("FROM scratch\nCOPY f /g\n", "`f` matches nothing"), ("FORM x\n", "did you mean"), ("", "Kubefile")]
+    {
+        let error = alone(text).err().map(|error| super::support::explained(&error)).unwrap_or_default();
+        assert!(error.contains(part), "{text}: {error}");
+    }
 
     lab.file("Kubefile", "FROM scratch\nCOPY f /g\n");
     for flag in ["--gzip", "--zstd", "--no-auto-compress"] {

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use oci::{Descriptor, Platform};
-use sealos::build::{NamedContext, Output, PullPolicy, Resolver, SeamError, build};
+use sealos::build::{KubefilePlace, NamedContext, Output, Platforms, PullPolicy, Resolver, SeamError, build};
 
 use super::support::{Lab, explained, name, platform};
 
@@ -79,6 +79,11 @@ impl Resolver for Registry {
         self.asked.lock().unwrap().push((name.to_owned(), policy));
         Ok(self.has.clone())
     }
+
+    fn platforms(&self, name: &str) -> Result<Vec<Platform>, SeamError> {
+        let arches: &[&str] = if name == "more" { &["arm64", "s390x", "amd64"] } else { &["amd64", "arm64"] };
+        Ok(arches.iter().map(|arch| platform(&format!("linux/{arch}"))).collect())
+    }
 }
 
 #[test]
@@ -108,14 +113,91 @@ fn images_are_pulled_when_the_policy_says_so() {
 }
 
 #[test]
+fn all_platforms_are_those_that_all_bases_are_there_for() {
+    let lab = Lab::new();
+    let kubefile = "FROM scratch\nARG TARGETARCH\nENV ARCH=$TARGETARCH\n";
+    let platforms: Vec<Platform> = ["arm64", "amd64"].iter().map(|arch| platform(&format!("linux/{arch}"))).collect();
+    lab.build_with(kubefile, |it| {
+        it.tags = vec![name("both")];
+        it.platforms = Platforms::Listed(platforms.clone());
+    })
+    .unwrap();
+    let built_for = |kubefile: &str| -> Result<Vec<String>, String> {
+        lab.file("Kubefile", kubefile);
+        let registry = Registry { has: Some(lab.store.find("both").unwrap().root), ..Registry::default() };
+        let mut world = lab.world();
+        world.resolver = &registry;
+        let mut request = lab.request();
+        request.platforms = Platforms::OfBases;
+        let outcome = build(&request, &world).map_err(|error| explained(&error))?;
+        Ok(outcome.images.iter().map(|image| image.platform.to_string()).collect())
+    };
+    for (kubefile, want) in [
+        ("FROM both\n", vec!["linux/arm64", "linux/amd64"]),
+        ("FROM more AS one\nFROM both\nCOPY --from=one /x* /\n", vec![]),
+        ("FROM more AS one\nFROM one AS two\nFROM scratch\nCOPY --from=two . /\n", vec![]),
+        ("FROM more AS unused\nFROM both\n", vec!["linux/arm64", "linux/amd64"]),
+        ("FROM --platform=linux/amd64 both AS tool\nFROM both\n", vec!["linux/arm64", "linux/amd64"]),
+    ] {
+        let got = built_for(kubefile);
+        match want.is_empty() {
+            // Their files are not there; what they were built for is what counts.
+            true => assert!(got.is_err_and(|text| !text.contains("it is not known what to build for")), "{kubefile}"),
+            false => assert_eq!(got.unwrap(), want, "{kubefile}"),
+        }
+    }
+    let text = built_for("FROM scratch\n").unwrap_err();
+    assert!(text.contains("no stage has a base image") && text.contains("help: name the platforms"), "{text}");
+    lab.build_with(kubefile, |it| {
+        it.tags = vec![name("one")];
+        it.platforms = Platforms::Listed(vec![platform("linux/s390x")]);
+    })
+    .unwrap();
+    let text = built_for("FROM one AS a\nFROM both\nCOPY --from=a / /\n").unwrap_err();
+    assert!(text.contains("have none in common"), "{text}");
+}
+
+#[test]
+fn stages_of_several_kubefiles_stand_behind_each_other() {
+    let lab = Lab::new();
+    lab.file("a", "A").file("one", "ARG V=1\nFROM scratch AS first\nCOPY a /first\n");
+    lab.file("two", "ARG W=2\nFROM first\nARG V\nARG W\nENV VW=$V$W\nCOPY --from=0 /first /second\n");
+    let places = |names: &[&str]| names.iter().map(|name| KubefilePlace::parse(name)).collect::<Vec<_>>();
+    let build = |names: &[&str]| {
+        let mut places = places(names);
+        lab.build_with("FROM scratch\n", |it| {
+            it.kubefile = places.remove(0);
+            it.more_kubefiles = places;
+        })
+    };
+    let built = build(&["one", "two"]).unwrap();
+    assert_eq!(built.plain(), ["first=A", "second=A"]);
+    assert_eq!(built.config().env("VW"), Some("12"));
+    lab.file("again", "FROM scratch AS first\n").file("broken", "FROM scratch\nCOYP a /\n");
+    lab.file("other", "# escape=`\nFROM scratch\n");
+    for (names, parts) in [
+        (["one", "again"], ["again:1", "the stage name `first` is already taken"]),
+        (["one", "broken"], ["broken:2", "COYP"]),
+        (["one", "other"], ["other:2", "another escape character"]),
+        (["-", "-"], ["stdin", ""]),
+    ] {
+        let text = build(&names).err().map(|error| explained(&error)).unwrap_or_default();
+        assert!(parts.iter().all(|part| text.contains(part)), "{names:?}: {text}");
+    }
+}
+
+#[test]
 fn a_base_of_another_platform_is_refused_with_what_there_is() {
     let lab = Lab::new();
     lab.build_with("FROM scratch\nENV A=1\n", |it| {
         it.tags = vec![name("arm")];
-        it.platforms = vec![platform("linux/arm64")];
+        it.platforms = Platforms::Listed(vec![platform("linux/arm64")]);
     })
     .unwrap();
-    let error = lab.build_with("FROM arm\n", |it| it.platforms = vec![platform("linux/s390x")]).err().unwrap();
+    let error = lab
+        .build_with("FROM arm\n", |it| it.platforms = Platforms::Listed(vec![platform("linux/s390x")]))
+        .err()
+        .unwrap();
     let text = explained(&error);
     assert!(text.contains("`arm` is for linux/arm64, not for linux/s390x"), "{text}");
     assert!(lab.build_with("FROM --platform=linux/arm64 arm\n", |_| {}).is_ok());

@@ -2,17 +2,22 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 21] = [
     "build",
     "completion",
+    "copy",
     "create",
     "diff",
     "history",
     "images",
     "inspect",
     "load",
+    "login",
+    "logout",
     "man",
     "prune",
+    "pull",
+    "push",
     "rmi",
     "run",
     "save",

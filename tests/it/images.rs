@@ -300,3 +300,61 @@ fn pruning_frees_what_has_no_name() {
     assert_eq!(said["images"], serde_json::json!(["hub.example/old:v2", "team/app:v1"]));
     assert_eq!(sandbox.sealos(&["images", "-q"]), Said::only(""));
 }
+
+#[test]
+fn pruning_takes_the_images_that_fit() {
+    let (sandbox, _) = filled();
+    let names = || sandbox.sealos(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).stdout;
+    assert_eq!(names(), "team/app:v1\nhub.example/old:v2\n");
+    let would = |filters: &[&str]| {
+        let filters: Vec<&str> = filters.iter().flat_map(|filter| ["--filter", filter]).collect();
+        let said = sandbox.sealos(&[&["prune", "--all", "--dry-run", "--json"][..], &filters].concat());
+        let said: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{said:?}"));
+        said["images"].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for (filters, want) in [
+        (&["label=team=core"][..], &["team/app:v1"][..]),
+        (&["label!=team"], &["hub.example/old:v2"]),
+        (&["until=3h"], &["hub.example/old:v2"]),
+        (&["until=3h", "label=team"], &[]),
+        (&["reference=team/*"], &["team/app:v1"]),
+        (&["before=team/app:v1"], &["hub.example/old:v2"]),
+    ] {
+        assert_eq!(would(filters), want, "{filters:?}");
+    }
+    let said = sandbox.sealos(&["prune", "--all", "--filter", "until=3h"]).stdout;
+    assert!(said.starts_with("hub.example/old:v2\nFreed "), "{said}");
+    assert_eq!(names(), "team/app:v1\n");
+    let said = sandbox.sealos(&["prune", "--filter", "dangling=true"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("there is no filter `dangling`"), "{}", said.stderr);
+}
+
+#[test]
+fn what_is_installed_is_known_as_such_and_not_removed_by_the_way() {
+    let (sandbox, made) = filled();
+    let ran =
+        sandbox.command(&["run", "-q", "team/app:v1"]).env("PATH", std::env::var("PATH").unwrap()).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    let listed = |filter: &str| sandbox.sealos(&["images", "--format", "{{.Repository}}", "-f", filter]).stdout;
+    assert_eq!(listed("containers=true"), "team/app\n");
+    assert_eq!(listed("containers=false"), "hub.example/old\n");
+    let id = made[0].config.digest.hex();
+    for name in ["team/app:v1", &id[..12]] {
+        let want =
+            format!("error: `{name}` is in use by cluster default\nhelp: remove it all the same with `--force`\n");
+        assert_eq!(sandbox.sealos(&["rmi", name]), Said::failure(1, &want));
+    }
+    assert_eq!(sandbox.sealos(&["tag", "team/app:v1", "app:other"]), Said::only(""));
+    assert_eq!(sandbox.sealos(&["rmi", "app:other"]), Said::only("untagged: app:other\n"), "a further name may go");
+    let said = sandbox.sealos(&["rmi", "--all"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(listed("reference=**"), "team/app\n");
+    assert_eq!(sandbox.sealos(&["prune", "--all"]).code, Some(0));
+    assert_eq!(listed("reference=**"), "team/app\n");
+    assert_eq!(
+        sandbox.sealos(&["rmi", "--force", "team/app:v1"]),
+        Said::only(&format!("untagged: team/app:v1\n{id}\n"))
+    );
+    assert_eq!(std::fs::read_dir(sandbox.path("store/uses")).unwrap().count(), 0);
+}

@@ -94,3 +94,19 @@ fn what_was_pulled_for_one_platform_is_saved_as_that_image() {
         assert_eq!(other.sealos(&["images", "--format", "{{.Platforms}}"]).fine(), "linux/arm64\n", "{format}");
     }
 }
+
+#[test]
+fn all_platforms_of_a_base_are_asked_of_its_registry() {
+    let (sandbox, registry) = (Sandbox::new(), Registry::plain());
+    registry.publish("team/both:v1", KUBEFILE, FILES, &["--platform", "linux/amd64,linux/arm64"]);
+    let name = registry.name("team/both:v1");
+    let context = sandbox.context("app", &format!("FROM {name}\n"), &[]);
+    let build =
+        |more: &[&str]| sandbox.sealos(&[&["build", "-q", "-t", "all:v1", "--all-platforms", &context], more].concat());
+    build(&["--pull=never"]).refused(&[&name, "--pull never"]);
+    let id = build(&[]).fine();
+    assert_eq!(sandbox.sealos(&["inspect", "-f", "{{.Platforms}}", "all:v1"]).fine(), "[linux/amd64 linux/arm64]\n");
+    drop(registry);
+    assert_eq!(build(&["--no-cache"]).fine(), id);
+    build(&["--pull=always"]).refused(&[&name]);
+}

@@ -23,7 +23,7 @@ use crate::{ContentError, Event, Ingest, Observer, Sink, Source};
 /// Bytes moved at a time.
 const BUFFER: usize = 1 << 20;
 /// Enough to keep a network busy, and two cores with hashing.
-const JOBS: usize = 6;
+pub(crate) const JOBS: usize = 6;
 
 /// What to do about an index whose children are not all there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -63,6 +63,17 @@ impl DockerDir {
         Ok(this)
     }
 
+    /// An image directory that is being written: an empty one, or one that an interrupted attempt left.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn resume(directory: impl Into<PathBuf>) -> Result<Self, ContentError> {
+        let this = Self { directory: directory.into(), root: None };
+        let doing = || ContentError::io(format!("create {}", Source::place(&this)));
+        DirBuilder::new().recursive(true).mode(0o755).create(&this.directory).map_err(doing())?;
+        Ok(this)
+    }
+
     /// The image.
     pub fn root(&self) -> Option<&Descriptor> {
         self.root.as_ref()

@@ -99,6 +99,32 @@ pub fn find_image(source: &dyn Source, root: &Descriptor, platform: &Platform) -
     })
 }
 
+/// The platforms that a root has images for, as it lists them; attestations and carried images have none.
+///
+/// # Errors
+/// When a document cannot be read.
+pub fn platforms_of(source: &dyn Source, root: &Descriptor) -> Result<Vec<Platform>, ContentError> {
+    let bytes = fetch_document(source, root)?;
+    let manifest = Manifest::parse(&root.media_type, bytes).map_err(|error| ContentError::Document {
+        place: source.place(),
+        digest: root.digest,
+        source: error.into(),
+    })?;
+    match manifest {
+        Manifest::Image(manifest) => Ok(vec![with_config(source, root.clone(), *manifest)?.config.value().platform()]),
+        Manifest::Index(index) => {
+            let mut platforms: Vec<Platform> = Vec::new();
+            let listed = index.value().manifests.iter().filter_map(|entry| entry.platform.clone());
+            for platform in listed.filter(|platform| platform.os != "unknown") {
+                if !platforms.contains(&platform) {
+                    platforms.push(platform);
+                }
+            }
+            Ok(platforms)
+        }
+    }
+}
+
 /// Copies one image of an index, and the indexes that lead to it as they are: the root can be named in the sink, and
 /// for this image (and others copied like it) no registry is needed any more. Their other images are not there.
 ///

@@ -79,6 +79,22 @@ impl Layout {
         Ok(self.read()?.named())
     }
 
+    /// What roots are called letter by letter: names, or bare tags.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub fn labels(&self) -> Result<Vec<(String, Descriptor)>, ContentError> {
+        Ok(self.read()?.labels())
+    }
+
+    /// Calls a root so, letter by letter, as tools look for it that know a layout's images by tags.
+    ///
+    /// # Errors
+    /// When the root is not there or the list cannot be written.
+    pub fn label(&self, label: &str, what: &Descriptor) -> Result<(), ContentError> {
+        self.change(what, |roots| roots.set_label(label, what))
+    }
+
     /// Adds a root without a name.
     ///
     /// # Errors

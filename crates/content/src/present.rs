@@ -64,8 +64,11 @@ pub fn present(store: &dyn Store, root: &Descriptor) -> Result<Present, ContentE
     }
 }
 
-/// The document with some of its manifests only.
-fn narrowed(index: &[u8], kept: &[Digest]) -> Result<Vec<u8>, serde_json::Error> {
+/// The bytes of an index with some of its manifests only; everything else in it is kept as it is.
+///
+/// # Errors
+/// When the bytes are not JSON.
+pub fn narrowed(index: &[u8], kept: &[Digest]) -> Result<Vec<u8>, serde_json::Error> {
     let mut document: Value = serde_json::from_slice(index)?;
     if let Some(manifests) = document.get_mut("manifests").and_then(Value::as_array_mut) {
         let is_kept = |entry: &Value| kept.iter().any(|digest| entry["digest"] == digest.to_string());

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const DAY: u64 = 86_400;
 
 /// `2024-02-29T12:00:00Z`; times before 1970 count as 1970.
-pub(crate) fn format(time: SystemTime) -> String {
+pub fn format(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (mut days, clock) = (seconds / DAY, seconds % DAY);
     let mut year = 1970;
@@ -23,7 +23,7 @@ pub(crate) fn format(time: SystemTime) -> String {
 }
 
 /// Reads what [`format`] writes.
-pub(crate) fn parse(text: &str) -> Option<SystemTime> {
+pub fn parse(text: &str) -> Option<SystemTime> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
     let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'Z')];
     let is_formed = text.len() == 20 && separators.iter().all(|(at, byte)| text.as_bytes()[*at] == *byte);

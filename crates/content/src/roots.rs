@@ -48,6 +48,15 @@ pub(crate) fn entry(name: Option<&Reference>, root: &Descriptor) -> Descriptor {
     }
 }
 
+/// The entry for a root that is called so, letter by letter. If that is a whole name, containerd is told it too.
+pub(crate) fn labelled(label: &str, root: &Descriptor) -> Descriptor {
+    let entry = bare(root).annotated(annotation::REF_NAME, label);
+    match label.parse::<Reference>() {
+        Ok(name) if label.contains(['/', ':']) => entry.annotated(annotation::CONTAINERD_NAME, name.normal()),
+        _ => entry,
+    }
+}
+
 /// Whether bytes are a layout's marker file of a version that is understood.
 pub(crate) fn check_marker(place: &str, bytes: &[u8]) -> Result<(), ContentError> {
     #[derive(serde::Deserialize)]
@@ -93,6 +102,25 @@ impl Roots {
 
     pub(crate) fn named(&self) -> Vec<Named> {
         self.entries().iter().map(|entry| Named { name: name_of(entry), root: bare(entry) }).collect()
+    }
+
+    /// What entries are called letter by letter, and their roots.
+    pub(crate) fn labels(&self) -> Vec<(String, Descriptor)> {
+        let label = |entry: &Descriptor| Some((entry.annotations.get(annotation::REF_NAME)?.clone(), bare(entry)));
+        self.entries().iter().filter_map(label).collect()
+    }
+
+    /// Calls a root so, letter by letter. What was called so, or has the name that this is, is called so no longer.
+    pub(crate) fn set_label(&mut self, label: &str, root: &Descriptor) {
+        let name = label.parse::<Reference>().ok().filter(|_| label.contains(['/', ':']));
+        if let Some(name) = &name {
+            self.remove_name(name);
+        }
+        let is_it = |entry: &Descriptor| entry.annotations.get(annotation::REF_NAME).is_some_and(|own| own == label);
+        self.index.manifests.retain(|entry| !is_it(entry));
+        let is_bare = |entry: &Descriptor| entry.digest == root.digest && bare(entry) == *entry;
+        self.index.manifests.retain(|entry| !is_bare(entry));
+        self.index.manifests.push(labelled(label, root));
     }
 
     /// The entry of that name; or, for a reference with a digest, an entry of that repository with this digest.

@@ -52,6 +52,9 @@ pub enum TokenError {
     /// A token for another purpose.
     #[error("the token is not for this purpose")]
     Purpose,
+    /// Its user is gone or has another password now.
+    #[error("the token is not valid any more: its user is gone or has a new password")]
+    Revoked,
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@
 //! groups:
 //!   ops: [anna, ben]
 //! rules:
-//!   - who: ["@ops"]                 # groups, users, `*` (everybody with a name), `anonymous`
+//!   - who: ["@ops"]                 # groups, users, `*` (everybody with a name), `anonymous` (everybody)
 //!     may: [pull, push, delete]
 //!     in: ["*"]
 //!   - who: [anonymous]
@@ -38,7 +38,7 @@ pub enum Subject<'a> {
 /// What a rule allows, and whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
-    /// Somebody without credentials.
+    /// Everybody, also without credentials.
     pub(crate) anonymous: bool,
     /// Everybody with a name.
     pub(crate) everybody: bool,
@@ -61,7 +61,9 @@ impl Rule {
         match subject {
             Subject::Anonymous => self.anonymous,
             Subject::User { name, certificate } => {
-                self.everybody
+                // Nobody loses anything by logging in.
+                self.anonymous
+                    || self.everybody
                     || self.users.contains(name)
                     || certificate.iter().any(|name| self.certificates.contains(name))
             }

@@ -198,8 +198,8 @@ rules:
             (Subject::Anonymous, "home/ben/a", Actions::NONE),
             (user("ben"), "home/ben/a", push),
             (user("ben"), "home/anna/a", Actions::NONE),
-            (user("ben"), "library/nginx", Actions::NONE),
-            (user("anonymous"), "library/nginx", Actions::NONE),
+            (user("ben"), "library/nginx", pull),
+            (user("anonymous"), "library/secret", Actions::NONE),
         ] {
             assert_eq!(policy.actions(subject, repository), want, "{subject:?} {repository}");
         }

@@ -119,7 +119,7 @@ type Load<T> = Box<dyn Fn() -> Result<T, LoadError> + Send + Sync>;
 /// A value that is read from files.
 pub struct Watched<T> {
     files: Vec<PathBuf>,
-    load: Load<T>,
+    load: Option<Load<T>>,
     current: ArcSwap<T>,
     seen: Mutex<Vec<Option<Stamp>>>,
 }
@@ -136,12 +136,14 @@ impl<T> Watched<T> {
         // Taken before reading: a change in between is then seen as one.
         let seen = stamps(&files);
         let value = load()?;
-        Ok(Arc::new(Self {
-            files,
-            load: Box::new(load),
-            current: ArcSwap::from_pointee(value),
-            seen: Mutex::new(seen),
-        }))
+        let (load, current) = (Some(Box::new(load) as Load<T>), ArcSwap::from_pointee(value));
+        Ok(Arc::new(Self { files, load, current, seen: Mutex::new(seen) }))
+    }
+
+    /// A value that does not come from a file and never changes.
+    pub fn fixed(value: T) -> Arc<Self> {
+        let current = ArcSwap::from_pointee(value);
+        Arc::new(Self { files: Vec::new(), load: None, current, seen: Mutex::default() })
     }
 
     /// The value; to be held for a moment only.
@@ -165,6 +167,7 @@ impl<T: Send + Sync> Reload for Watched<T> {
     }
 
     fn refresh(&self, when: When) -> Outcome {
+        let Some(load) = &self.load else { return Outcome::Same };
         // Held while reading: two refreshes at once must not leave the older value.
         let mut seen = lock(&self.seen);
         let now = stamps(&self.files);
@@ -172,7 +175,7 @@ impl<T: Send + Sync> Reload for Watched<T> {
             return Outcome::Same;
         }
         *seen = now;
-        match (self.load)() {
+        match load() {
             Ok(value) => {
                 self.current.store(Arc::new(value));
                 Outcome::Changed

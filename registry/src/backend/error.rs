@@ -35,6 +35,9 @@ pub enum BackendError {
         /// How.
         reason: String,
     },
+    /// The place does not take anything.
+    #[error("{0} is read only")]
+    ReadOnly(String),
     /// Another server could not answer.
     #[error("{upstream} could not answer: {reason}")]
     Upstream {

@@ -4,16 +4,19 @@
 //! what was acknowledged survives a crash; a tag never points at what is not there; names are data, never paths
 //! ([`Name`] and [`Tag`] are well formed).
 
+mod distribution;
 mod error;
+mod tree;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use oci::{Algorithm, Descriptor, Digest};
+use oci::{Descriptor, Digest};
 
 use crate::http::Body;
 use crate::names::{Name, Tag, Which};
 
+pub use distribution::Distribution;
 pub use error::BackendError;
 
 /// A manifest, with the bytes that were pushed.
@@ -25,12 +28,16 @@ pub struct Stored {
     pub media_type: Arc<str>,
     /// The bytes, exactly as pushed.
     pub bytes: Arc<[u8]>,
+    /// Whence it came, if not from here: `upstream HOST`, or `upstream HOST is gone, from here`.
+    pub origin: Option<Arc<str>>,
 }
 
 /// A blob that is there; its bytes are opened when they are wanted.
 pub struct Blob<'a> {
     /// Its size in bytes.
     pub size: u64,
+    /// Whence it comes, if not from here.
+    pub origin: Option<Arc<str>>,
     /// Opens a range of its bytes; the range lies inside the blob.
     pub open: Box<dyn FnOnce(Range<u64>) -> Result<Body, BackendError> + 'a>,
 }
@@ -77,11 +84,11 @@ pub trait Backend: Send + Sync {
 
 /// A place that a registry writes.
 pub trait Writer: Send + Sync {
-    /// Begins an upload, or takes one up that an earlier process left. Uploads are named by opaque ids.
+    /// Begins an upload. Uploads are named by opaque ids.
     ///
     /// # Errors
     /// When the place does not take it.
-    fn begin(&self, repository: &Name, algorithm: Algorithm) -> Result<Box<dyn Upload>, BackendError>;
+    fn begin(&self, repository: &Name) -> Result<Box<dyn Upload>, BackendError>;
 
     /// An upload of that id that was begun earlier and is not open: a process before this one began it.
     ///
@@ -114,7 +121,7 @@ pub trait Writer: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub struct Put<'a> {
     /// What it is called.
-    pub digest: &'a Digest,
+    pub verified: Verified,
     /// What it was pushed as.
     pub media_type: &'a str,
     /// Its bytes.
@@ -136,7 +143,17 @@ pub enum Target {
     Blob(Digest),
 }
 
-/// An upload in progress. Its bytes are hashed on the way. Dropped, it can be taken up again where the place keeps it.
+/// What the bytes of an upload were found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The digest that the client names, which the bytes have.
+    pub digest: Digest,
+    /// Their SHA-256 digest; the same one if that is what the client names.
+    pub canonical: Digest,
+}
+
+/// An upload in progress: bytes that have no name yet. Whoever appends them hashes them. Dropped, it can be taken up
+/// again where the place keeps it.
 pub trait Upload: Send {
     /// The opaque id, safe in paths.
     fn id(&self) -> &str;
@@ -144,17 +161,29 @@ pub trait Upload: Send {
     /// How many bytes there are.
     fn offset(&self) -> u64;
 
+    /// Says that so many bytes will be appended, so that space is taken and a full disk shows early.
+    ///
+    /// # Errors
+    /// When there is no space for them.
+    fn reserve(&mut self, bytes: u64) -> Result<(), BackendError>;
+
     /// Appends bytes.
     ///
     /// # Errors
     /// When they cannot be kept. What was appended before stays.
     fn append(&mut self, bytes: &[u8]) -> Result<(), BackendError>;
 
-    /// Ends the upload: compares the digest and makes the blob visible in the repository, durably.
+    /// Reads back what there is, from the beginning.
     ///
     /// # Errors
-    /// [`BackendError::Mismatch`] when the bytes are others; then they are gone. Else when they cannot be kept.
-    fn commit(self: Box<Self>, digest: &Digest) -> Result<(), BackendError>;
+    /// When it cannot be read.
+    fn replay(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<(), BackendError>;
+
+    /// Ends the upload: makes the blob visible in the repository, durably.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    fn commit(self: Box<Self>, verified: &Verified) -> Result<(), BackendError>;
 
     /// Throws the bytes away.
     ///

@@ -39,6 +39,11 @@ impl<'a> Headers<'a> {
         self.all(name).next()
     }
 
+    /// How many fields of that name there are, text or not.
+    pub fn count(self, name: &str) -> usize {
+        self.0.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).count()
+    }
+
     /// All fields of that name that are text.
     pub fn all(self, name: &str) -> impl Iterator<Item = &'a str> {
         let fields = self.0.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));

@@ -106,6 +106,8 @@ impl Status {
 pub enum Body {
     /// None.
     Empty,
+    /// None, since the request was HEAD; it would have so many bytes.
+    Absent(u64),
     /// In memory.
     Bytes(Cow<'static, [u8]>),
     /// In memory and shared: a cached manifest. From the first position to before the second.
@@ -134,6 +136,7 @@ impl Body {
     pub fn length(&self) -> Option<u64> {
         match self {
             Self::Empty => Some(0),
+            Self::Absent(length) => Some(*length),
             Self::Bytes(bytes) => Some(bytes.len() as u64),
             Self::Shared(_, range) => Some(range.len() as u64),
             Self::File { length, .. } => Some(*length),
@@ -180,6 +183,12 @@ impl Response {
         drop(write!(self.fields, "{value}"));
         self.fields[start..].iter_mut().filter(|byte| byte.is_ascii_control()).for_each(|byte| *byte = b' ');
         self.fields.extend_from_slice(b"\r\n");
+    }
+
+    /// The same without its body, of which only the length is said: the answer to HEAD where the body is dear.
+    #[must_use]
+    pub fn length(self, bytes: u64) -> Self {
+        self.body(Body::Absent(bytes))
     }
 
     /// The same with a body.

@@ -16,6 +16,7 @@
 
 mod ahead;
 mod bytes;
+mod directory;
 mod docker;
 mod docker_writer;
 mod foreign;
@@ -29,6 +30,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use directory::save_directory;
 pub use load::{Loaded, load, load_stream};
 pub use open::{Archive, open};
 pub use save::{Format, Images, SaveOptions, save, save_stream};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
-use oci::{Descriptor, Digest, Index};
+use oci::{Descriptor, Digest, Index, Reference};
 
 use super::ahead::{self, Ahead};
 use super::save::{Images, SaveOptions};
@@ -28,13 +28,17 @@ pub(super) fn write(
     let blobs = blobs(source, &graph)?;
     let mut tar = TarWriter::new(output);
     document(&mut tar, roots::MARKER, roots::MARKER_TEXT)?;
-    document(&mut tar, roots::INDEX, &index(images)?)?;
+    document(&mut tar, roots::INDEX, &index(images, options.label.as_deref())?)?;
     ahead::with(source, &blobs, |ahead| put_blobs(&mut tar, &blobs, ahead, observer))?;
     tar.finish().map(drop).map_err(failed)
 }
 
-fn index(images: Images<'_>) -> Result<Vec<u8>, ContentError> {
-    let entries = images.iter().map(|(name, root)| roots::entry(name.as_ref(), root)).collect();
+fn index(images: Images<'_>, label: Option<&str>) -> Result<Vec<u8>, ContentError> {
+    let entry = |(at, (name, root)): (usize, &(Option<Reference>, Descriptor))| match label.filter(|_| at == 0) {
+        Some(label) => roots::labelled(label, root),
+        None => roots::entry(name.as_ref(), root),
+    };
+    let entries = images.iter().enumerate().map(entry).collect();
     serde_json::to_vec(&Index::new(entries)).map_err(|error| ContentError::io("write index.json")(error.into()))
 }
 

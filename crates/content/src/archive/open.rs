@@ -10,7 +10,7 @@ use oci::{Compression, Descriptor, DiffId, Digest, Hasher, Manifest, Reference};
 use super::bytes::{Bytes, Extent};
 use super::docker::{self, Item};
 use super::member::{self, Members};
-use super::{DOCUMENT_LIMIT, FORMAT};
+use super::{DOCUMENT_LIMIT, FORMAT, Format};
 use crate::docker_dir::DockerDir;
 use crate::layout::Layout;
 use crate::packing::Packing;
@@ -23,6 +23,8 @@ use crate::{BlobReader, ContentError, Named, Source, Sparse, fetch_document};
 pub struct Archive {
     kind: Kind,
     images: Vec<Named>,
+    /// What stands as names in the layout, whether or not these are names of images.
+    labels: Vec<(String, Descriptor)>,
     /// Layers whose tar is not the blob itself: their configuration's promise has to be checked by decompressing them.
     pub(super) compressed: Vec<(Descriptor, DiffId)>,
     pub(super) sparse: Sparse,
@@ -42,6 +44,8 @@ struct Tar {
     blobs: HashMap<Digest, Extent>,
     /// Manifests that were made for a docker-archive.
     made: HashMap<Digest, Vec<u8>>,
+    /// The forms that it is a valid archive of; newer Dockers write both into one.
+    formats: Vec<Format>,
 }
 
 /// Opens a layout, an image directory, an oci-archive or a docker-archive; which one, its contents tell. One that is
@@ -60,16 +64,17 @@ pub(super) fn sniff(path: &Path) -> io::Result<Packing> {
 }
 
 fn directory(path: &Path) -> Result<Archive, ContentError> {
-    let archive = |kind, images| Archive { kind, images, compressed: Vec::new(), sparse: Sparse::Refuse };
+    let archive =
+        |kind, images, labels| Archive { kind, images, labels, compressed: Vec::new(), sparse: Sparse::Refuse };
     if path.join(roots::MARKER).exists() {
         let layout = Layout::open(path)?;
-        let images = layout.images()?;
-        return Ok(archive(Kind::Layout(layout), images));
+        let (images, labels) = (layout.images()?, layout.labels()?);
+        return Ok(archive(Kind::Layout(layout), images, labels));
     }
     if path.join("manifest.json").exists() {
         let directory = DockerDir::open(path)?;
         let images = directory.root().map(|root| docker::named(Vec::new(), root)).unwrap_or_default();
-        return Ok(archive(Kind::Directory(Box::new(directory)), images));
+        return Ok(archive(Kind::Directory(Box::new(directory)), images, Vec::new()));
     }
     let reason = "the directory has neither an oci-layout nor a manifest.json".to_owned();
     Err(docker::wrong(&path.display().to_string(), reason))
@@ -88,7 +93,9 @@ fn tar(path: &Path) -> Result<Archive, ContentError> {
         }
     }
     let blobs = members.contents().filter_map(|(path, extent)| Some((member::blob_digest(path)?, *extent))).collect();
-    let tar = Tar { path: path.to_owned(), bytes, blobs, made: HashMap::new() };
+    let is_there = [(roots::INDEX, Format::OciArchive), ("manifest.json", Format::DockerArchive)];
+    let formats = is_there.into_iter().filter(|(name, _)| members.find(name).is_some()).map(|(_, format)| format);
+    let tar = Tar { path: path.to_owned(), bytes, blobs, made: HashMap::new(), formats: formats.collect() };
     let items = match members.find("manifest.json") {
         Some(extent) => Some(docker::parse(&place, &tar.document("manifest.json", *extent)?)?),
         None => None,
@@ -110,10 +117,11 @@ fn oci_archive(
     if let Some(marker) = members.find(roots::MARKER) {
         roots::check_marker(&place, &tar.document(roots::MARKER, *marker)?)?;
     }
-    let mut images = Roots::parse(&place, &tar.document(roots::INDEX, index)?)?.named();
+    let roots = Roots::parse(&place, &tar.document(roots::INDEX, index)?)?;
+    let (mut images, labels) = (roots.named(), roots.labels());
     // Docker exports an index with all platforms although it may have pulled only one.
     let sparse = if items.is_some() { Sparse::Allow } else { Sparse::Refuse };
-    let mut archive = Archive { kind: Kind::Tar(tar), images: Vec::new(), compressed: Vec::new(), sparse };
+    let mut archive = Archive { kind: Kind::Tar(tar), images: Vec::new(), labels, compressed: Vec::new(), sparse };
     if let Some(items) = items {
         let configs = configs(&archive, &images);
         docker::add_names(&mut images, &items, &configs);
@@ -153,7 +161,7 @@ fn docker_archive(mut tar: Tar, members: &Members<Extent>, items: &[Item]) -> Re
         tar.made.insert(root.digest, bytes);
         images.extend(docker::named(item.names(), &root));
     }
-    Ok(Archive { kind: Kind::Tar(tar), images, compressed, sparse: Sparse::Refuse })
+    Ok(Archive { kind: Kind::Tar(tar), images, labels: Vec::new(), compressed, sparse: Sparse::Refuse })
 }
 
 impl Tar {
@@ -191,6 +199,38 @@ impl Archive {
     /// The images, each name as the archive has it; an image with several names is there several times.
     pub fn images(&self) -> &[Named] {
         &self.images
+    }
+
+    /// The images that a layout calls so, letter by letter; a bare tag, mostly.
+    pub fn images_called(&self, label: &str) -> Vec<Named> {
+        let is_it = |(own, _): &&(String, Descriptor)| own == label;
+        let named = |(_, root): &(String, Descriptor)| {
+            let name = self.images.iter().find(|image| image.root.digest == root.digest && image.name.is_some());
+            Named { name: name.and_then(|image| image.name.clone()), root: root.clone() }
+        };
+        self.labels.iter().filter(is_it).map(named).collect()
+    }
+
+    /// The form that it is in; a file that is valid in two is an oci-archive first.
+    pub fn format(&self) -> Format {
+        match &self.kind {
+            Kind::Layout(_) => Format::OciDir,
+            Kind::Directory(_) => Format::DockerDir,
+            Kind::Tar(tar) => tar.formats.first().copied().unwrap_or(Format::OciArchive),
+        }
+    }
+
+    /// Whether it can be read as this form.
+    pub fn is(&self, format: Format) -> bool {
+        match &self.kind {
+            Kind::Tar(tar) => tar.formats.contains(&format),
+            _ => self.format() == format,
+        }
+    }
+
+    /// Whether the archive has no manifests, so that some were made for it.
+    pub fn has_made_manifests(&self) -> bool {
+        matches!(&self.kind, Kind::Tar(tar) if !tar.made.is_empty())
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use oci::{Descriptor, Platform, Reference};
 
+use super::directory::save_directory;
 use super::{docker_writer, oci_writer};
-use crate::docker_dir::DockerDir;
 use crate::durable;
 use crate::layout::Layout;
 use crate::write_back::WriteBack;
@@ -26,6 +26,18 @@ pub enum Format {
     DockerDir,
 }
 
+impl Format {
+    /// What stands in front of the path where a user says it.
+    pub fn transport(self) -> &'static str {
+        match self {
+            Self::OciArchive => "oci-archive",
+            Self::OciDir => "oci",
+            Self::DockerArchive => "docker-archive",
+            Self::DockerDir => "dir",
+        }
+    }
+}
+
 /// How to save.
 #[derive(Clone, Debug)]
 pub struct SaveOptions {
@@ -33,13 +45,16 @@ pub struct SaveOptions {
     pub platform: Platform,
     /// What to do about an index whose children are not all there.
     pub sparse: Sparse,
+    /// What the first image is called letter by letter in an oci-archive or layout, whatever its name: other tools look
+    /// for exactly that.
+    pub label: Option<String>,
     /// Where a layer is put while its uncompressed size is found out (one at a time, without a name).
     pub scratch: PathBuf,
 }
 
 impl Default for SaveOptions {
     fn default() -> Self {
-        Self { platform: Platform::host(), sparse: Sparse::Refuse, scratch: std::env::temp_dir() }
+        Self { platform: Platform::host(), sparse: Sparse::Refuse, label: None, scratch: std::env::temp_dir() }
     }
 }
 
@@ -75,10 +90,11 @@ pub fn save(
         Format::OciDir => {
             let layout = Layout::create(path)?;
             copy_roots(source, &layout, images, options, observer)?;
-            for (name, root) in images {
-                match name {
-                    Some(name) => layout.tag(name, root)?,
-                    None => layout.add_root(root)?,
+            for (at, (name, root)) in images.iter().enumerate() {
+                match (options.label.as_ref().filter(|_| at == 0), name) {
+                    (Some(label), _) => layout.label(label, root)?,
+                    (None, Some(name)) => layout.tag(name, root)?,
+                    (None, None) => layout.add_root(root)?,
                 }
             }
             Ok(())
@@ -128,40 +144,19 @@ fn docker_dir(
     options: &SaveOptions,
     observer: &dyn Observer,
 ) -> Result<(), ContentError> {
-    let place = path.display().to_string();
     let Some((_, root)) = images.first().filter(|(_, root)| images.iter().all(|(_, other)| other == root)) else {
+        let place = path.display().to_string();
         return Err(ContentError::Unsupported { place, verb: "hold several images; choose another format" });
     };
-    let doing = || ContentError::io(format!("write {place}"));
-    let is_empty = |mut entries: fs::ReadDir| entries.next().is_none();
-    if path.exists() && !fs::read_dir(path).map(is_empty).map_err(doing())? {
-        let reason = "the directory is not empty".to_owned();
-        return Err(ContentError::Format { place, format: "image directory", reason });
-    }
-    let fresh = beside(path).map_err(doing())?;
-    match fs::remove_dir_all(&fresh) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        result => result.map_err(doing())?,
-    }
-    let mut directory = DockerDir::create(&fresh)?;
-    let written = copy_roots(source, &directory, &[(None, root.clone())], options, observer)
-        .and_then(|()| directory.set_root(root))
-        .and_then(|()| {
-            let renamed = durable::sync_directory(&fresh).and_then(|()| fs::rename(&fresh, path));
-            renamed.map_err(doing())
-        });
-    if written.is_err() {
-        // The error that counts is the first one; the next run removes what stays.
-        drop(fs::remove_dir_all(&fresh));
-    }
-    written
+    let options = CopyOptions { sparse: options.sparse, ..CopyOptions::default() };
+    save_directory(source, root, path, &options, observer)
 }
 
-/// The temporary name beside a path.
-fn beside(path: &Path) -> io::Result<PathBuf> {
+/// A temporary name beside a path.
+pub(super) fn beside(path: &Path, ending: &str) -> io::Result<PathBuf> {
     let name =
         path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name"))?;
-    Ok(path.with_file_name(format!(".{}.unfinished", name.to_string_lossy())))
+    Ok(path.with_file_name(format!(".{}.{ending}", name.to_string_lossy())))
 }
 
 /// A file that replaces another one when it is whole; removed when dropped before.
@@ -180,7 +175,7 @@ impl Fresh {
             Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
             target => target?,
         };
-        let path = beside(&target)?;
+        let path = beside(&target, "unfinished")?;
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
         match file.try_lock() {
             Ok(()) => {}

@@ -64,10 +64,24 @@ impl Disk {
     /// When the list of roots or a document cannot be read (then nothing is removed, since it is not known what is
     /// needed), or when something cannot be removed.
     pub fn prune(&self, scope: PruneScope, mode: PruneMode, observer: &dyn Observer) -> Result<Pruned, ContentError> {
+        self.prune_some(scope, &|_| true, mode, observer)
+    }
+
+    /// The same, but of the images in the scope only those that `may_go`. Blobs that no root needs go in any case.
+    ///
+    /// # Errors
+    /// As [`Disk::prune`].
+    pub fn prune_some(
+        &self,
+        scope: PruneScope,
+        may_go: &dyn Fn(&Record) -> bool,
+        mode: PruneMode,
+        observer: &dyn Observer,
+    ) -> Result<Pruned, ContentError> {
         let hold = if mode == PruneMode::DryRun { Hold::Shared } else { Hold::Exclusive };
         let _guard = self.locked(hold)?;
         let mut pruned = Pruned::default();
-        let roots = self.choose(scope, &mut pruned)?;
+        let roots = self.choose(scope, may_go, &mut pruned)?;
         let mut marks = Marks::default();
         for entry in roots.entries() {
             marks.follow(self, entry)?;
@@ -113,14 +127,20 @@ impl Disk {
     }
 
     /// The roots that stay; the others go to `pruned`.
-    fn choose(&self, scope: PruneScope, pruned: &mut Pruned) -> Result<Roots, ContentError> {
+    fn choose(
+        &self,
+        scope: PruneScope,
+        may_go: &dyn Fn(&Record) -> bool,
+        pruned: &mut Pruned,
+    ) -> Result<Roots, ContentError> {
         let used: HashSet<Digest> = self.uses()?.into_iter().map(|(root, _)| root).collect();
         let held: HashSet<Digest> = mark::live_leases(self, None)?.into_iter().map(|(held, _)| held).collect();
         let mut roots = self.read_roots()?;
         roots.index.manifests.retain(|entry| {
             let record = Record::of(entry);
             let is_named = record.name.is_some() && scope == PruneScope::Dangling;
-            let stays = is_named || used.contains(&entry.digest) || held.contains(&entry.digest);
+            let is_relied_on = used.contains(&entry.digest) || held.contains(&entry.digest);
+            let stays = is_named || is_relied_on || !may_go(&record);
             if !stays {
                 pruned.images.push(record);
             }

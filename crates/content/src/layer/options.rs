@@ -32,6 +32,14 @@ impl Default for LayerOptions {
 }
 
 impl LayerOptions {
+    /// Looks whether there is such a level.
+    ///
+    /// # Errors
+    /// When the format does not have it.
+    pub fn check(&self) -> Result<(), ContentError> {
+        self.level().map(drop)
+    }
+
     /// The level to use.
     pub(super) fn level(&self) -> Result<i32, ContentError> {
         let (default, least, most) = match self.compression {

@@ -1,0 +1,115 @@
+//! Where the files of a docker-distribution tree lie: a disk, memory, or a bucket. Paths are relative to the tree's root
+//! and made of well-formed names only.
+//!
+//! Invariants: a file that is written is there whole or not at all, and stays after a crash once `write` or `place`
+//! has returned.
+
+pub(super) mod disk;
+pub(super) mod memory;
+
+use std::io;
+use std::ops::Range;
+use std::time::SystemTime;
+
+use crate::http::Body;
+
+/// What is known about a file without reading it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) size: u64,
+    /// When it was written or touched last.
+    pub(super) changed: SystemTime,
+}
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) is_directory: bool,
+}
+
+/// Changes whenever the entries of a directory may have changed. Equal stamps mean equal entries.
+pub(super) type Stamp = Option<(u64, i64, i64, u64)>;
+
+/// The files of a tree. What is not there is `None` or false; errors are for what could not be found out or done.
+pub(super) trait Tree: Send + Sync {
+    /// How the place is called in messages.
+    fn place(&self) -> String;
+
+    /// The bytes of a file of at most `limit` bytes.
+    fn read(&self, path: &str, limit: u64) -> io::Result<Option<Vec<u8>>>;
+
+    /// What is known about a file.
+    fn facts(&self, path: &str) -> io::Result<Option<Facts>>;
+
+    /// A range of a file's bytes; it lies inside the file.
+    fn open(&self, path: &str, range: Range<u64>) -> io::Result<Body>;
+
+    /// The entries of a directory in bytewise order; none when there is no such directory.
+    fn list(&self, path: &str) -> io::Result<Option<Vec<Entry>>>;
+
+    /// What [`Tree::list`] depends on, if that can be told without listing; `Some(None)` when it cannot, none when
+    /// there is no such directory.
+    fn stamp(&self, path: &str) -> io::Result<Option<Stamp>>;
+
+    /// The writing side; none when nothing can be written.
+    fn writing(&self) -> Option<&dyn Writing>;
+}
+
+/// The writing side of a tree.
+pub(super) trait Writing: Send + Sync {
+    /// Writes a file, with the directories that it needs.
+    fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Writes a file that need not survive a crash.
+    fn note(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Removes a directory that need not stay removed after a crash.
+    fn forget(&self, path: &str) -> io::Result<()>;
+
+    /// Makes a directory, with those that it needs.
+    fn make_directory(&self, path: &str) -> io::Result<()>;
+
+    /// Removes a file, or a directory with everything in it. That it is gone already is no error.
+    fn remove(&self, path: &str) -> io::Result<()>;
+
+    /// Sets the time of a file to now.
+    fn touch(&self, path: &str) -> io::Result<()>;
+
+    /// Begins a file of unknown content that grows at `path`, or goes on with one.
+    fn grow(&self, path: &str, start: Start) -> io::Result<Box<dyn Growing>>;
+
+    /// Runs alone among all users of the tree that do something with the same digests, also those of other processes.
+    fn lock(&self, keys: &[u8]) -> io::Result<Box<dyn Held + '_>>;
+}
+
+/// Whether a file that grows is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    Fresh,
+    Again,
+}
+
+/// A file that grows.
+pub(super) trait Growing: Send {
+    /// How many bytes it has.
+    fn length(&self) -> u64;
+
+    /// Takes space for so many more.
+    fn reserve(&mut self, bytes: u64) -> io::Result<()>;
+
+    /// Appends bytes.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Reads everything back.
+    fn replay(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()>;
+
+    /// Makes the bytes durable, before the locks are taken that `place` needs.
+    fn settle(&mut self) -> io::Result<()>;
+
+    /// Moves the file to where it belongs.
+    fn place(self: Box<Self>, path: &str) -> io::Result<()>;
+}
+
+/// Something that is locked while it exists.
+pub(super) trait Held {}

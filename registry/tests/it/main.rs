@@ -1,0 +1,6 @@
+//! The registry against those who talk to registries: the official conformance suites and other tools.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
+
+mod conformance;
+mod server;
