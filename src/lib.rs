@@ -19,3 +19,4 @@ pub mod sandbox;
 pub mod template;
 mod transfer;
 pub mod transport;
+pub mod yaml;

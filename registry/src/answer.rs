@@ -78,15 +78,14 @@ fn allow(registry: &Registry, head: &Head<'_>, needs: &[Need<'_>]) -> Result<Ide
     match registry.access.authorize(head, needs) {
         Verdict::Allow(identity) => Ok(identity),
         Verdict::Challenge { offers, text } => {
-            registry.counters.rejected.one();
             let fault = Fault::new(Status::UNAUTHORIZED, Code::Unauthorized, text);
             Err(offers.into_iter().fold(fault, |fault, value| fault.with("WWW-Authenticate", value)))
         }
         Verdict::Deny(why) => Err(Fault::new(Status::FORBIDDEN, Code::Denied, why)),
         Verdict::Later(wait) => {
-            registry.counters.rejected.one();
             let fault = Fault::new(Status::TOO_MANY_REQUESTS, Code::TooManyRequests, "too many attempts");
-            Err(fault.with("Retry-After", wait.as_secs().max(1).to_string()))
+            // Rounded up: who comes back earlier waits again.
+            Err(fault.with("Retry-After", (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).to_string()))
         }
     }
 }

@@ -111,6 +111,21 @@ impl Document {
         needs
     }
 
+    /// Whether it lists manifests.
+    pub(crate) fn is_index(&self) -> bool {
+        MediaType::from(self.media_type.as_str()).is_index()
+    }
+
+    /// The configuration of an image.
+    pub(crate) fn config(&self) -> Option<&Descriptor> {
+        self.blobs.first().filter(|_| MediaType::from(self.media_type.as_str()).is_image_manifest())
+    }
+
+    /// The layers of an image, or the files of an artifact.
+    pub(crate) fn layers(&self) -> &[Descriptor] {
+        &self.blobs[usize::from(self.config().is_some())..]
+    }
+
     /// How the referrers endpoint describes this manifest.
     pub(crate) fn describe(&self, digest: Digest, size: u64) -> Descriptor {
         let mut descriptor = Descriptor::new(self.media_type.as_str(), digest, size);

@@ -17,12 +17,14 @@
 //! kept), [`service`] (all of these together).
 
 pub mod access;
+pub mod access_log;
 mod answer;
 pub mod backend;
 pub mod counters;
 mod document;
 mod engine;
 pub mod gate;
+pub mod health;
 pub mod http;
 pub mod listener;
 pub mod metrics;

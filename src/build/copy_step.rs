@@ -72,11 +72,15 @@ impl<'w> Build<'_, 'w> {
         context: &Context,
         into: &mut Files<'w>,
     ) -> Result<Copied, BuildError> {
-        let is_main = std::ptr::eq(context, self.context);
-        let nothing = IgnoreFile::default();
-        let ignore = if is_main { self.ignore } else { &nothing };
-        let judge = |path: &[u8], is_directory: bool| judge(ignore, path, is_directory);
+        let judge = self.judge(context);
         copier.copy(order, &Origin { base: &context.base, judge: &judge }, into)
+    }
+
+    /// What of a context is there: of the build's own, what the ignore file does not leave out.
+    pub(super) fn judge(&self, context: &Context) -> impl Fn(&[u8], bool) -> Verdict {
+        let is_main = std::ptr::eq(context, self.context);
+        let ignore = is_main.then_some(self.ignore);
+        move |path, is_directory| ignore.map_or(Verdict::Take, |ignore| judge(ignore, path, is_directory))
     }
 
     /// ADD.

@@ -50,6 +50,7 @@ mod run_mount;
 mod shown;
 mod sources;
 mod stage;
+mod view;
 mod walk;
 mod world;
 mod xattr;

@@ -87,7 +87,7 @@ impl<'w> Build<'_, 'w> {
                 env.push((name, value));
             }
         }
-        let (mut list, secret_env) = mounts.into_parts();
+        let (mut list, secret_env, _held) = mounts.into_parts();
         list.extend(script.map(|text| super::run_mount::script(SCRIPT, text)));
         let job = Job {
             lowers: state.lowers.directories.clone(),

@@ -1,7 +1,6 @@
 //! What `RUN --mount` asks for, as the sandbox takes it, and what of it counts for the cache.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use content::Scratch;
 
@@ -10,8 +9,9 @@ use super::destination::absolute;
 use super::error::BuildError;
 use super::fingerprint::Fingerprint;
 use super::run::secret;
-use super::sources::{Judge, Wanted, select};
+use super::sources::{Wanted, select};
 use super::stage::{Build, Done, StageState, Work};
+use super::view::{self, Shown};
 use super::walk::Verdict;
 use crate::kubefile::{Mount, MountKind as Kind, Run, RunMount, Sharing as KubefileSharing};
 use crate::rootfs::{Ownership, UnpackOptions, unpack};
@@ -31,7 +31,7 @@ pub(crate) struct Mounts {
     /// What counts for the cache.
     described: Vec<String>,
     /// Directories that sources were unpacked into.
-    _held: Vec<Arc<Scratch>>,
+    held: Vec<Scratch>,
 }
 
 impl Mounts {
@@ -41,9 +41,15 @@ impl Mounts {
         key.list(&self.described);
     }
 
-    /// The mounts, and the variables that hold secrets.
-    pub(crate) fn into_parts(self) -> (Vec<JobMount>, Vec<(String, Secret)>) {
-        (self.list, self.secret_env)
+    /// The mounts, the variables that hold secrets, and the directories that have to stay as long as the mounts.
+    pub(crate) fn into_parts(self) -> (Vec<JobMount>, Vec<(String, Secret)>, Vec<Scratch>) {
+        (self.list, self.secret_env, self.held)
+    }
+
+    fn hold(&mut self, scratch: Scratch) -> PathBuf {
+        let place = scratch.path().to_owned();
+        self.held.push(scratch);
+        place
     }
 }
 
@@ -65,12 +71,12 @@ impl<'w> Build<'_, 'w> {
         work: &Work<'_>,
         done: &mut Done<'w>,
     ) -> Result<Mounts, BuildError> {
-        let mut mounts = Mounts { list: Vec::new(), secret_env: Vec::new(), described: Vec::new(), _held: Vec::new() };
+        let mut mounts = Mounts { list: Vec::new(), secret_env: Vec::new(), described: Vec::new(), held: Vec::new() };
         for mount in &run.mounts {
             let RunMount::Ready(mount) = mount else { continue };
             match mount.kind {
                 Kind::Bind => self.bind(mount, work, done, &mut mounts)?,
-                Kind::Cache => self.cache(mount, state, &mut mounts),
+                Kind::Cache => self.cache(mount, state, work, done, &mut mounts)?,
                 Kind::Tmpfs => {
                     let target = target(mount)?;
                     mounts.described.push(format!("tmpfs {target}"));
@@ -89,67 +95,92 @@ impl<'w> Build<'_, 'w> {
 
     fn bind(&self, mount: &Mount, work: &Work<'_>, done: &mut Done<'w>, mounts: &mut Mounts) -> Result<(), BuildError> {
         let target = target(mount)?;
+        let (Shown { root: source, inside }, key) = self.source(mount, work, done, mounts)?;
+        mounts.described.push(format!("bind {target} {key}"));
+        let access = if mount.read_only { Access::ReadOnly } else { Access::ReadWrite };
+        mounts.list.push(JobMount { target, kind: MountKind::Bind { source, inside, access } });
+        Ok(())
+    }
+
+    /// What `from` and `source` of a mount mean, and a text that changes with it.
+    fn source(
+        &self,
+        mount: &Mount,
+        work: &Work<'_>,
+        done: &mut Done<'w>,
+        mounts: &mut Mounts,
+    ) -> Result<(Shown, String), BuildError> {
         let below = absolute(mount.source.as_deref().unwrap_or("/"), "");
         let from = match &mount.from {
             None => From::Context(self.context),
             Some(name) => self.named(name, work.index, done)?,
         };
-        let source = match from {
+        match from {
             From::Context(context) => {
-                let everything: &Judge<'_> = &|_, _| Verdict::Take;
-                let wanted = Wanted { judge: everything, exclude: everything, keeps_parents: false };
+                let (judge, everything) = (self.judge(context), |_: &[u8], _: bool| Verdict::Take);
+                let wanted = Wanted { judge: &judge, exclude: &everything, keeps_parents: false };
                 let text = String::from_utf8_lossy(&below).into_owned();
                 let mut key = Fingerprint::new("bind");
                 let picks = select(&*context.base, &text, &wanted)?;
-                let root = picks.first().map(|pick| pick.root.clone()).unwrap_or_default();
                 for found in picks.iter().flat_map(|pick| &pick.files) {
                     key.bytes(&found.path).bytes(&found.target).facts(&found.facts);
                 }
-                mounts.described.push(format!("bind {target} {}", key.finish()));
-                std::path::absolute(context.base.name(&root))
-                    .map_err(super::sources::source_error("find", context.base.name(&root)))?
+                let picked = picks.first().map(|pick| pick.root.clone()).unwrap_or_default();
+                let found = context.base.find(&picked)?;
+                let scratch = || Ok(mounts.hold(self.world.store.scratch("shown")?));
+                Ok((view::show(&context.base, &found, &judge, scratch)?, key.finish().to_string()))
             }
             From::Stage(index) => {
                 let layers = done.get(&index).map(|stage| stage.files.layers().to_vec()).unwrap_or_default();
-                self.unpacked(&layers, &below, &target, mounts)?
+                self.unpacked(&layers, &below, mounts)
             }
-            From::Image(_, files) => self.unpacked(files.layers(), &below, &target, mounts)?,
-        };
-        let access = if mount.read_only { Access::ReadOnly } else { Access::ReadWrite };
-        mounts.list.push(JobMount { target, kind: MountKind::Bind { source, access } });
-        Ok(())
+            From::Image(_, files) => self.unpacked(files.layers(), &below, mounts),
+        }
     }
 
-    /// Files of an image, unpacked for a bind mount.
+    /// Files of an image, unpacked for a mount.
     fn unpacked(
         &self,
         layers: &[content::LayerInfo],
         below: &[u8],
-        target: &str,
         mounts: &mut Mounts,
-    ) -> Result<PathBuf, BuildError> {
+    ) -> Result<(Shown, String), BuildError> {
         use std::os::unix::ffi::OsStrExt;
         let digests: Vec<String> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
-        mounts.described.push(format!("bind {target} {} {}", super::shown::shown(below), digests.join(" ")));
+        let key = format!("{} {}", super::shown::shown(below), digests.join(" "));
         let pairs: Vec<_> = layers.iter().map(|layer| (layer.descriptor.clone(), layer.diff_id)).collect();
-        let scratch = Arc::new(self.world.store.scratch("mount")?);
-        let directory = scratch.path().join("rootfs");
+        let directory = mounts.hold(self.world.store.scratch("mount")?).join("rootfs");
         let ownership = if rustix::process::geteuid().is_root() { Ownership::Preserve } else { Ownership::Caller };
         unpack(self.world.store, &pairs, &directory, &UnpackOptions { ownership, ..UnpackOptions::default() })?;
         let mut files = super::files::Files::new(self.world.store, layers.to_vec())?;
         let inside = files.tree()?.resolve(below)?;
-        mounts._held.push(scratch);
-        Ok(directory.join(std::ffi::OsStr::from_bytes(&inside)))
+        let root = directory.join(std::ffi::OsStr::from_bytes(&inside));
+        Ok((Shown { root, inside: Vec::new() }, key))
     }
 
-    fn cache(&self, mount: &Mount, state: &StageState<'_>, mounts: &mut Mounts) {
+    fn cache(
+        &self,
+        mount: &Mount,
+        state: &StageState<'w>,
+        work: &Work<'_>,
+        done: &mut Done<'w>,
+        mounts: &mut Mounts,
+    ) -> Result<(), BuildError> {
         let written = mount.target.clone().unwrap_or_default();
         let target = super::config::workdir(&state.config.config.working_dir, &written);
-        let id = mount.id.clone().unwrap_or_else(|| target.clone());
+        let mut id = mount.id.clone().unwrap_or_else(|| target.clone());
+        let mut base = None;
+        if mount.from.is_some() {
+            let (Shown { root, .. }, key) = self.source(mount, work, done, mounts)?;
+            // A cache that begins with other files is another one.
+            id = format!("{id} {key}");
+            base = Some(root);
+        }
         mounts.described.push(format!("cache {target} {id}"));
         let kind = MountKind::Cache {
             caches: self.world.store.cache_dir().join("run"),
             id,
+            base,
             sharing: match mount.sharing {
                 None | Some(KubefileSharing::Shared) => Sharing::Shared,
                 Some(KubefileSharing::Private) => Sharing::Private,
@@ -161,6 +192,7 @@ impl<'w> Build<'_, 'w> {
             gid: mount.gid.unwrap_or(0),
         };
         mounts.list.push(JobMount { target, kind });
+        Ok(())
     }
 
     fn secret(&self, mount: &Mount, mounts: &mut Mounts) -> Result<(), BuildError> {

@@ -153,6 +153,11 @@ impl Base {
         judge: &mut dyn FnMut(&[u8], FileType) -> Verdict,
         found: &mut Vec<Found>,
     ) -> Result<(), WalkError> {
+        self.visit(self.find(path)?, judge, found)
+    }
+
+    /// The file at `path`, whose directories are no symbolic links.
+    pub(crate) fn find(&self, path: &[u8]) -> Result<Found, WalkError> {
         let problem = |doing| move |source: io::Error| WalkError { path: self.name(path), doing, source };
         let facts = match path {
             b"" => Facts::of_open(&self.directory).map_err(problem("look at"))?,
@@ -166,7 +171,7 @@ impl Base {
                 )
             }
         };
-        self.visit(Found { path: path.to_vec(), facts, target: Vec::new() }, judge, found)
+        Ok(Found { path: path.to_vec(), facts, target: Vec::new() })
     }
 
     fn visit(

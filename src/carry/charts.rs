@@ -10,9 +10,9 @@ use std::path::Path;
 use super::error::CarryError;
 use super::files::{Kind, clean, is_backup, is_hidden, join, origin};
 use super::scan::Scan;
-use crate::charts;
+use crate::charts::{self, ChartsError, Links};
 use crate::discover::{self, ChartOutput, Findings, HelmCall};
-use crate::helm::{self, Chart, ChartError, RenderOptions, Rendered, Values, ValuesFile};
+use crate::helm::{self, Chart, RenderOptions, Rendered, Values, ValuesFile};
 
 /// Directories of `charts/` inside each other.
 const MAX_DEPTH: usize = 4;
@@ -59,10 +59,11 @@ impl Charts {
 
     pub(super) fn render(self, scan: &Scan<'_>, findings: &mut Findings) -> Result<(), CarryError> {
         for (path, calls) in &self.0 {
-            let chart = match charts::read(&scan.context.at(path)) {
+            let context = scan.context.at("");
+            let chart = match charts::read(&scan.context.at(path), Links::Below(&context)) {
                 Ok(chart) => chart,
                 Err(error) => {
-                    fail(scan, path, path, &error, findings);
+                    fail(scan, path, path, &Failure::of(&error, error.help()), findings);
                     continue;
                 }
             };
@@ -183,8 +184,9 @@ impl One<'_> {
 
     fn once(&self, options: &RenderOptions, findings: &mut Findings) {
         let rendered = match &self.scan.order.helm {
-            None => helm::render(self.chart, options),
-            Some(program) => with_helm(program, &self.scan.context.at(self.path), options),
+            None => helm::render(self.chart, options).map_err(|error| Failure::of(&error, error.help())),
+            Some(program) => with_helm(program, &self.scan.context.at(self.path), options)
+                .map_err(|error| Failure::of(&error, error.help())),
         };
         match rendered {
             Ok(rendered) => {
@@ -196,7 +198,7 @@ impl One<'_> {
     }
 }
 
-fn with_helm(program: &Path, chart: &Path, options: &RenderOptions) -> Result<Vec<Rendered>, ChartError> {
+fn with_helm(program: &Path, chart: &Path, options: &RenderOptions) -> Result<Vec<Rendered>, ChartsError> {
     let manifests = charts::render_with(program, chart, options)?;
     Ok(manifests.into_iter().map(|it| Rendered { template: it.template, text: it.text }).collect())
 }
@@ -209,18 +211,32 @@ fn with_file(mut options: RenderOptions, file: Option<ValuesFile>) -> RenderOpti
     options
 }
 
+/// Why a chart cannot be read or rendered, and what can be done about it.
+struct Failure {
+    reason: String,
+    help: Option<String>,
+}
+
+impl Failure {
+    fn of(error: &impl std::fmt::Display, help: Option<String>) -> Self {
+        Self { reason: error.to_string(), help }
+    }
+}
+
 /// A chart that cannot be rendered: a mistake, or a note where the user allows it.
-fn fail(scan: &Scan<'_>, path: &str, name: &str, error: &ChartError, findings: &mut Findings) {
+fn fail(scan: &Scan<'_>, path: &str, name: &str, failure: &Failure, findings: &mut Findings) {
     let own = path.rsplit('/').next().unwrap_or_default();
     let is_allowed =
         scan.order.allow_chart_failure.iter().any(|allowed| allowed == name || allowed == path || allowed == own);
     match is_allowed {
-        true => findings.note(origin(path), format!("the chart cannot be rendered, which is allowed: {error}")),
+        true => {
+            findings.note(origin(path), format!("the chart cannot be rendered, which is allowed: {}", failure.reason))
+        }
         false => {
-            let help = error.help().unwrap_or_else(|| {
+            let help = failure.help.clone().unwrap_or_else(|| {
                 format!("correct the chart or its values; `--allow-chart-failure {name}` goes on without its images")
             });
-            findings.mistake(origin(path), format!("the chart cannot be rendered: {error}"), Some(help));
+            findings.mistake(origin(path), format!("the chart cannot be rendered: {}", failure.reason), Some(help));
         }
     }
 }

@@ -1,5 +1,11 @@
 //! What a rendering is told besides the chart: release, versions, values.
 
+use serde_json::{Map, Value as Json};
+
+use super::ChartError;
+use super::set::{self, Flag};
+use crate::yaml::{self, Numbers};
+
 /// A file of values, read already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValuesFile {
@@ -27,6 +33,74 @@ pub struct Values {
     pub set_files: Vec<ValuesFile>,
     /// `--set-literal KEY=TEXT`.
     pub set_literal: Vec<String>,
+}
+
+impl Values {
+    /// The paths of the files that `--set-file` names: whoever reads files fills `set_files` with them.
+    ///
+    /// # Errors
+    /// A text that is none of `KEY=PATH`.
+    pub fn wanted_files(&self) -> Result<Vec<String>, ChartError> {
+        let mut paths = Vec::new();
+        for text in &self.set_file {
+            paths.extend(set::paths(text)?);
+        }
+        Ok(paths)
+    }
+
+    /// Every `KEY=PATH` of `--set-file`, cut apart, with the text of its file.
+    pub(crate) fn file_pairs(&self) -> Result<Vec<(String, &str)>, ChartError> {
+        let mut pairs = Vec::new();
+        for text in &self.set_file {
+            for pair in set::cut(text, ',') {
+                let wrong =
+                    |reason: &str| ChartError::Set { flag: "set-file", text: text.clone(), reason: reason.into() };
+                let key = set::cut(&pair, '=').swap_remove(0);
+                let path = set::paths(&pair)?.pop().ok_or_else(|| wrong("there is no path"))?;
+                let file = self.set_files.iter().find(|file| file.name == path);
+                pairs.push((key, file.ok_or_else(|| wrong("the file was not read"))?.text.as_str()));
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Everything laid over each other, as one map.
+    pub(crate) fn merged(&self) -> Result<Map<String, Json>, ChartError> {
+        let mut all = Map::new();
+        for file in &self.files {
+            let values = yaml::first(&file.text, Numbers::Floats)
+                .map_err(|source| ChartError::ValuesFile { file: file.name.clone(), source })?;
+            match values {
+                Json::Object(map) => merge(&mut all, map),
+                Json::Null => {}
+                _ => return Err(ChartError::ValuesNoMap { file: file.name.clone() }),
+            }
+        }
+        for (flag, texts) in [
+            (Flag::Json, &self.set_json),
+            (Flag::Typed, &self.set),
+            (Flag::Text, &self.set_string),
+            (Flag::File, &self.set_file),
+            (Flag::Literal, &self.set_literal),
+        ] {
+            for text in texts {
+                set::apply(flag, text, &mut all, self)?;
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Maps merge; anything else is replaced.
+fn merge(target: &mut Map<String, Json>, source: Map<String, Json>) {
+    for (key, value) in source {
+        match (target.get_mut(&key), value) {
+            (Some(Json::Object(old)), Json::Object(new)) => merge(old, new),
+            (_, value) => {
+                target.insert(key, value);
+            }
+        }
+    }
 }
 
 /// What `.Release.IsInstall` and `.Release.IsUpgrade` say.
@@ -71,5 +145,5 @@ impl Default for RenderOptions {
 
 impl RenderOptions {
     /// The Kubernetes version that charts are rendered for unless one is given.
-    pub const KUBE_VERSION: &str = "v1.34.0";
+    pub const KUBE_VERSION: &str = "v1.36.0";
 }

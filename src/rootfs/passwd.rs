@@ -20,6 +20,15 @@ pub struct Identity {
     pub name: Option<String>,
 }
 
+impl Identity {
+    /// All groups of a process, the primary one first: one that is missing among the others could be shaken off by a
+    /// program that sets its group to theirs.
+    pub fn all_groups(&self) -> Vec<u32> {
+        let others = self.groups.iter().copied().filter(|group| *group != self.gid);
+        std::iter::once(self.gid).chain(others).collect()
+    }
+}
+
 /// The account files' bytes; both may be empty.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {

@@ -494,20 +494,3 @@ fn contents_are_opened_beneath_the_walked_directory_only() {
     let absolute = room.path().join("secret");
     assert!(walk.open(absolute.as_os_str().as_bytes()).is_err());
 }
-
-#[test]
-#[ignore = "a measurement: LAYER_TAR=file.tar INTO=directory cargo test --release -- --ignored unpacking_is_measured"]
-fn unpacking_is_measured() {
-    let path = std::env::var_os("LAYER_TAR").expect("LAYER_TAR names a tar");
-    let into = std::env::var_os("INTO").expect("INTO names a directory");
-    fs::create_dir_all(&into).expect("a directory");
-    let started = std::time::Instant::now();
-    let input = std::io::BufReader::with_capacity(1 << 20, fs::File::open(path).expect("opens"));
-    let mut reader = TarReader::new(input);
-    let mut extractor = Extractor::new(Path::new(&into), &UnpackOptions::default()).expect("opens");
-    while let Some(entry) = reader.next().expect("reads") {
-        extractor.apply(&entry, &mut reader).expect("writes");
-    }
-    let unpacked = extractor.finish().expect("finishes");
-    println!("{} files, {} bytes in {:?}", unpacked.files, unpacked.bytes, started.elapsed());
-}

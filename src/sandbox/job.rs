@@ -83,6 +83,8 @@ pub enum MountKind {
     Bind {
         /// Which; it must not lead through links that others control.
         source: PathBuf,
+        /// What is mounted into it, by paths of its own: at each there is an empty directory.
+        inside: Vec<(Vec<u8>, PathBuf)>,
         /// What the command may do with it.
         access: Access,
     },
@@ -92,6 +94,8 @@ pub enum MountKind {
         caches: PathBuf,
         /// Which of them.
         id: String,
+        /// What a new cache has in it; nothing if none.
+        base: Option<PathBuf>,
         /// Who uses it at the same time.
         sharing: Sharing,
         /// What the command may do with it.

@@ -1,7 +1,9 @@
 //! What the command sees beside the image: the job's mounts, the resolver's configuration, secrets.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -74,18 +76,37 @@ impl Mounts {
 
     fn add(&mut self, kind: &MountKind, target: Vec<u8>, index: usize, scratch: &Path) -> Result<(), SandboxError> {
         match kind {
-            MountKind::Bind { source, access: Access::ReadOnly } => {
+            MountKind::Bind { source, inside, access: Access::ReadOnly } => {
                 let source = existing(source)?;
-                self.bind(source, target, Access::ReadOnly);
+                self.bind(source, target.clone(), Access::ReadOnly);
+                for (path, source) in inside {
+                    let (source, target) = (existing(source)?, join(&target, path));
+                    self.binds.push(Bind { source, target, access: Access::ReadOnly });
+                }
             }
-            MountKind::Bind { source, access: Access::ReadWrite } => {
+            MountKind::Bind { source, inside, access: Access::ReadWrite } => {
                 let copy = scratch.join("files").join(format!("bind-{index}"));
                 overlay::copy_tree(&existing(source)?, &copy)?;
+                for (path, source) in inside {
+                    let place = copy.join(OsStr::from_bytes(path));
+                    fs::remove_dir(&place).map_err(SandboxError::prepare("copy what is to be mounted"))?;
+                    overlay::copy_tree(&existing(source)?, &place)?;
+                }
                 self.bind(copy, target, Access::ReadWrite);
             }
-            MountKind::Cache { caches, id, sharing, access, mode, uid, gid } => {
+            MountKind::Cache { caches, id, base, sharing, access, mode, uid, gid } => {
                 let cache = self.cache(caches, id, *sharing)?;
                 let doing = format!("prepare the cache {}", cache.display());
+                if let Some(base) = base.as_ref().filter(|_| !cache.exists()) {
+                    // Whoever is killed while copying leaves no half of a cache under its name.
+                    let unfinished = scratch.join("files").join(format!("cache-{index}"));
+                    overlay::copy_tree(&existing(base)?, &unfinished)?;
+                    match fs::rename(&unfinished, &cache) {
+                        // Another one was faster.
+                        Err(_) if cache.exists() => {}
+                        other => other.map_err(SandboxError::prepare(doing.clone()))?,
+                    }
+                }
                 let made = fs::create_dir(&cache).and_then(|()| {
                     chown(&cache, Some(*uid), Some(*gid))?;
                     fs::set_permissions(&cache, fs::Permissions::from_mode(*mode))

@@ -152,7 +152,7 @@ fn config(job: &Job<'_>, layout: &Layout) -> Result<Value, SandboxError> {
         environment(job, layout)?.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     let capabilities: Vec<&str> = KEPT.iter().map(|(_, name)| *name).collect();
     let may_set_groups = std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|it| it.trim() == "allow");
-    let groups = if may_set_groups { layout.identity.groups.as_slice() } else { &[] };
+    let groups = if may_set_groups { layout.identity.all_groups() } else { Vec::new() };
     let cwd = absolute(&layout.cwd)?;
     // The network namespace is the one that the script made, with its loopback device.
     let namespaces = ["pid", "ipc", "uts", "mount"].map(|kind| json!({"type": kind}));

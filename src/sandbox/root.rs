@@ -135,7 +135,7 @@ fn exec(job: &Job<'_>, layout: &Layout, cwd: CString) -> Result<Exec, SandboxErr
     let identity = Credentials {
         uid: layout.identity.uid,
         gid: layout.identity.gid,
-        groups: may_set_groups.then(|| layout.identity.groups.clone()),
+        groups: may_set_groups.then(|| layout.identity.all_groups()),
     };
     let argv = job.argv.iter().map(|it| text(it.as_str())).collect::<Result<_, _>>()?;
     let env = env.iter().map(|(name, value)| text(format!("{name}={value}"))).collect::<Result<_, _>>()?;

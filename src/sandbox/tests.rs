@@ -258,7 +258,7 @@ fn mounts_are_seen_and_leave_nothing_in_the_layer() {
             echo $TOKEN; echo 1 >> /cache/count; wc -l < /cache/count; echo t > /mem/t; cat /mem/t";
         let mut job = bench.job(&scratch, script);
         let mount = |target: &str, kind| JobMount { target: target.to_owned(), kind };
-        let bind = |source: PathBuf, access| MountKind::Bind { source, access };
+        let bind = |source: PathBuf, access| MountKind::Bind { source, inside: Vec::new(), access };
         let secret = Secret(b"plugh-4711".to_vec());
         job.mounts = vec![
             mount("/src", bind(host.clone(), Access::ReadOnly)),
@@ -269,6 +269,7 @@ fn mounts_are_seen_and_leave_nothing_in_the_layer() {
             mount(
                 "/cache",
                 MountKind::Cache {
+                    base: None,
                     caches: caches.join(way),
                     id: "a/../b".to_owned(),
                     sharing: Sharing::Locked,

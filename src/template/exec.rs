@@ -3,10 +3,14 @@
 //! Invariants: every entry into a list, pipeline or call is counted against the limits; the variable stack is cut back
 //! at the end of each scope. Functions themselves are in `functions/`.
 
+mod include;
+
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::bytes::bytes_of;
 use super::error::{CallError, ErrorKind, Location, Source, TemplateError, nearest};
 use super::functions::{self, Builtin};
 use super::node::{Binding, Branch, Command, Definition, Expr, ExprKind, Node, Number, Pipe};
@@ -23,12 +27,16 @@ enum Flow {
     Continue,
 }
 
-/// One rendering.
+/// One rendering, or several of one set after each other.
 pub(crate) struct Exec<'e> {
     pub(crate) engine: &'e Engine,
-    set: Rc<Set>,
-    out: &'e mut dyn io::Write,
-    /// Texts being made by `include` and `tpl`, innermost last.
+    set: &'e Set,
+    /// What the texts of `tpl` that are being rendered define: it comes before the set.
+    overlay: Rc<BTreeMap<String, Arc<Definition>>>,
+    /// Texts of `tpl` parsed before: charts give the same few again and again.
+    parsed: HashMap<Rc<str>, Template>,
+    out: Option<&'e mut dyn io::Write>,
+    /// Texts being made by `include`, `tpl` and `render`, innermost last.
     buffers: Vec<String>,
     variables: Vec<(Rc<str>, Value)>,
     source: Arc<Source>,
@@ -39,10 +47,12 @@ pub(crate) struct Exec<'e> {
 }
 
 impl<'e> Exec<'e> {
-    pub(crate) fn new(engine: &'e Engine, set: &Set, out: &'e mut dyn io::Write) -> Self {
+    pub(crate) fn new(engine: &'e Engine, set: &'e Set, out: Option<&'e mut dyn io::Write>) -> Self {
         Self {
             engine,
-            set: Rc::new(set.clone()),
+            set,
+            overlay: Rc::default(),
+            parsed: HashMap::new(),
             out,
             buffers: Vec::new(),
             variables: Vec::new(),
@@ -54,8 +64,22 @@ impl<'e> Exec<'e> {
         }
     }
 
+    /// Renders into the writer.
     pub(crate) fn run(&mut self, definition: &Arc<Definition>, data: &Value) -> Run<()> {
-        self.template(definition, data)
+        if self.engine.mode != Mode::Helm {
+            return self.template(definition, data);
+        }
+        let text = self.render(definition, data)?;
+        self.written = 0;
+        self.write(&text)
+    }
+
+    /// Renders into a string.
+    pub(crate) fn render(&mut self, definition: &Arc<Definition>, data: &Value) -> Run<String> {
+        self.buffers.push(String::new());
+        let result = self.template(definition, data);
+        let text = self.buffers.pop().unwrap_or_default();
+        result.map(|()| self.finished(text))
     }
 
     fn error(&self, kind: ErrorKind) -> TemplateError {
@@ -94,7 +118,10 @@ impl<'e> Exec<'e> {
                 buffer.push_str(text);
                 Ok(())
             }
-            None => self.out.write_all(text.as_bytes()).map_err(|source| self.error(ErrorKind::Write { source })),
+            None => match self.out.as_mut() {
+                Some(out) => out.write_all(&bytes_of(text)).map_err(|source| self.error(ErrorKind::Write { source })),
+                None => Ok(()),
+            },
         }
     }
 
@@ -113,41 +140,6 @@ impl<'e> Exec<'e> {
             }
             error
         })
-    }
-
-    /// Renders a named template to a string: `include`.
-    pub(crate) fn include(&mut self, name: &str, data: &Value) -> Result<Value, CallError> {
-        let Some(definition) = self.set.definitions.get(name).map(Arc::clone) else {
-            let near = nearest(name, self.set.definitions.keys().map(String::as_str));
-            let kind = ErrorKind::UnknownTemplate { name: name.to_owned(), nearest: near };
-            return Err(CallError::Rendering(Box::new(self.error(kind))));
-        };
-        self.captured(&definition, data)
-    }
-
-    /// Renders a text as a template that sees all templates of this set: `tpl`.
-    pub(crate) fn tpl(&mut self, text: &str, data: &Value) -> Result<Value, CallError> {
-        let boxed = |e| CallError::Rendering(Box::new(e));
-        let template = Template::parse(&self.source.name, text).map_err(boxed)?;
-        self.engine.check(&template).map_err(boxed)?;
-        let root = Arc::clone(&template.root);
-        let mut set = (*self.set).clone();
-        set.add(template);
-        let outer = std::mem::replace(&mut self.set, Rc::new(set));
-        let result = self.captured(&root, data);
-        self.set = outer;
-        result
-    }
-
-    fn captured(&mut self, definition: &Arc<Definition>, data: &Value) -> Result<Value, CallError> {
-        self.buffers.push(String::new());
-        let result = self.template(definition, data);
-        let text = self.buffers.pop().unwrap_or_default();
-        match result {
-            Ok(()) if self.engine.mode == Mode::Helm => Ok(Value::string(text.replace(format::NO_VALUE, ""))),
-            Ok(()) => Ok(Value::string(text)),
-            Err(error) => Err(CallError::Rendering(Box::new(error))),
-        }
     }
 
     fn list(&mut self, dot: &Value, nodes: &[Node]) -> Run<Flow> {
@@ -194,10 +186,7 @@ impl<'e> Exec<'e> {
                     None => Value::Null,
                 };
                 self.offset = *offset;
-                let Some(definition) = self.set.definitions.get(name).map(Arc::clone) else {
-                    let near = nearest(name, self.set.definitions.keys().map(String::as_str));
-                    return Err(self.error(ErrorKind::UnknownTemplate { name: name.clone(), nearest: near }));
-                };
+                let definition = self.find(name).map_err(|kind| self.error(kind))?;
                 self.template(&definition, &data)?;
             }
             Node::Break => return Ok(Flow::Break),
@@ -211,7 +200,6 @@ impl<'e> Exec<'e> {
             return Err(self.missing(dot, value));
         }
         match value {
-            Value::Undefined(_) | Value::Null if self.engine.mode == Mode::Helm => Ok(()),
             Value::Undefined(_) | Value::Null => self.write(format::NO_VALUE),
             Value::String(text) => self.write(text),
             other => self.write(&format::display(other)),
@@ -321,10 +309,20 @@ impl<'e> Exec<'e> {
 
     fn pipe(&mut self, dot: &Value, pipe: &Pipe) -> Run<Value> {
         let value = self.commands(dot, pipe)?;
+        let value = self.stripped(value);
         for name in &pipe.variables {
             self.bind(pipe.binding, name, value.clone())?;
         }
         Ok(value)
+    }
+
+    /// A nil that a pipeline made has lost its type in Go: a field of it is nothing, where a field of a nil that lies in
+    /// a map is an error.
+    fn stripped(&self, value: Value) -> Value {
+        match value {
+            Value::Null if self.engine.mode != Mode::Strict => Value::Undefined("".into()),
+            value => value,
+        }
     }
 
     fn commands(&mut self, dot: &Value, pipe: &Pipe) -> Run<Value> {

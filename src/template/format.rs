@@ -3,13 +3,14 @@
 //! Floats follow `strconv`: the shortest digits that read back the same, in `%e` form below 1e-4 and from 1e6
 //! on, exactly as Go chooses. Not here: `%p` and `%w`, which no value of ours has.
 
+use super::bytes::{Bytes, bytes_of, carried};
 use super::value::{MAX_DEPTH, Value};
 
 /// What Go prints for a missing value.
 pub(crate) const NO_VALUE: &str = "<no value>";
 
 /// `fmt.Sprint(v)` of one value.
-pub(crate) fn display(value: &Value) -> String {
+pub fn display(value: &Value) -> String {
     let mut out = String::new();
     write(&mut out, value, &Spec::plain('v'), MAX_DEPTH);
     out
@@ -241,7 +242,10 @@ fn write(out: &mut String, value: &Value, spec: &Spec, depth: usize) {
             }
             out.push_str(close);
         }
-        Value::Object(object) => string(out, value, &object.display(), spec),
+        Value::Object(object) => match Bytes::of(value) {
+            Some(bytes) if matches!(spec.verb, 's' | 'q' | 'x' | 'X') => string(out, value, &bytes.text(), spec),
+            _ => string(out, value, &object.display(), spec),
+        },
     }
 }
 
@@ -440,7 +444,8 @@ fn string(out: &mut String, value: &Value, text: &str, spec: &Spec) {
         'q' if spec.plus => pad(out, &ascii(&quote(&cut())), spec),
         'q' => pad(out, &quote(&cut()), spec),
         'x' | 'X' => {
-            let bytes = &text.as_bytes()[..spec.precision.unwrap_or(text.len()).min(text.len())];
+            let bytes = bytes_of(text);
+            let bytes = &bytes[..spec.precision.unwrap_or(bytes.len()).min(bytes.len())];
             let mut body = String::new();
             for (i, byte) in bytes.iter().enumerate() {
                 if spec.space && i > 0 {
@@ -470,6 +475,7 @@ fn quote_with(text: &str, mark: char) -> String {
         match c {
             c if c == mark => out.extend(['\\', c]),
             '\\' => out.push_str("\\\\"),
+            c if carried(c).is_some() => out.push_str(&format!("\\x{:02x}", carried(c).unwrap_or_default())),
             '\x07' => out.push_str("\\a"),
             '\x08' => out.push_str("\\b"),
             '\x0c' => out.push_str("\\f"),

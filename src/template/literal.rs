@@ -1,5 +1,6 @@
 //! Go's literals: quoted strings, characters and numbers.
 
+use super::bytes::text_of;
 use super::node::Number;
 
 /// The text of a Go quoted string or character, without its quotes; `None` on a bad escape.
@@ -31,7 +32,7 @@ pub(crate) fn unquote(body: &str, quote: char) -> Option<String> {
             _ => return None,
         }
     }
-    Some(String::from_utf8_lossy(&out).into_owned())
+    Some(text_of(&out))
 }
 
 fn push(out: &mut Vec<u8>, c: char) {
@@ -81,6 +82,19 @@ fn strip_underscores(body: &str, prefixed: bool) -> Option<String> {
     (!bad).then(|| body.replace('_', ""))
 }
 
+/// A hexadecimal float after its prefix: `1.8p3`. The exponent is needed, and counts twos.
+fn hexadecimal(body: &str) -> Option<f64> {
+    let (mantissa, exponent) = body.split_once('p')?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let value = u128::from_str_radix(&digits, 16).ok()? as f64;
+    let exponent: i32 = exponent.parse().ok()?;
+    Some(value * 2f64.powi(exponent.checked_sub(i32::try_from(fraction.len()).ok()? * 4)?))
+}
+
 /// A Go number token.
 pub(crate) fn number(text: &str) -> Option<Number> {
     if let Some(value) = integer(text, 0) {
@@ -91,11 +105,11 @@ pub(crate) fn number(text: &str) -> Option<Number> {
         return Some(Number { int, float: value as f64, is_float: false });
     }
     let lower = text.to_ascii_lowercase();
-    if lower.trim_start_matches(['+', '-']).starts_with("0x") || !lower.contains(['.', 'e']) {
-        return None;
-    }
-    let plain = strip_underscores(&lower, false)?;
-    let float: f64 = plain.parse().ok()?;
+    let float: f64 = match lower.trim_start_matches(['+', '-']).strip_prefix("0x") {
+        Some(body) => hexadecimal(&strip_underscores(body, true)?)? * if lower.starts_with('-') { -1.0 } else { 1.0 },
+        None if !lower.contains(['.', 'e']) => return None,
+        None => strip_underscores(&lower, false)?.parse().ok()?,
+    };
     if !float.is_finite() {
         return None;
     }

@@ -8,9 +8,9 @@
 //! made afresh per file, so nothing of one file can show in the next.
 //!
 //! Values behave as Go's would: numbers read from JSON or YAML are `float64` (so `1000000` prints as `1e+06`, and
-//! `int` makes it whole) unless they were converted with [`Numbers::Typed`]. Time zones other than UTC and fixed ones
-//! are not known here: `Local` is UTC.
+//! `int` makes it whole) unless they were converted with [`Numbers::Typed`]. `Local` is UTC.
 
+mod bytes;
 mod error;
 mod exec;
 mod format;
@@ -29,11 +29,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+pub use bytes::Bytes;
 use error::Source;
 pub(crate) use error::nearest;
 pub use error::{CallError, ErrorKind, Location, TemplateError};
 use exec::Exec;
-pub use functions::Time;
+pub use format::display;
+pub use functions::{Time, version_is_valid, version_satisfies, yaml_of};
 use node::Definition;
 pub use value::{Element, List, Map, Numbers, Object, Value};
 
@@ -137,25 +139,27 @@ impl Engine {
     /// # Errors
     /// See [`ErrorKind`]; the error holds the place.
     pub fn render_set(&self, set: &Set, name: &str, data: &Value) -> Result<String, TemplateError> {
-        let mut out = Vec::new();
-        self.run(set, name, data, &mut out)?;
-        Ok(String::from_utf8_lossy(&out).into_owned())
+        self.session(set)?.render(name, data)
+    }
+
+    /// Renders several templates of a set after each other; the limits hold for all of them together.
+    ///
+    /// # Errors
+    /// A template of the set calls a function that does not exist.
+    pub fn session<'e>(&'e self, set: &'e Set) -> Result<Session<'e>, TemplateError> {
+        for template in &set.templates {
+            self.check(template)?;
+        }
+        Ok(Session { exec: Exec::new(self, set, None) })
     }
 
     fn run(&self, set: &Set, name: &str, data: &Value, out: &mut dyn std::io::Write) -> Result<(), TemplateError> {
         for template in &set.templates {
             self.check(template)?;
         }
-        let Some(definition) = set.definitions.get(name) else {
-            let source = Arc::new(Source { name: name.to_owned(), text: String::new() });
-            let near = nearest(name, set.definitions.keys().map(String::as_str));
-            return Err(TemplateError::new(
-                ErrorKind::UnknownTemplate { name: name.to_owned(), nearest: near },
-                &source,
-                0,
-            ));
-        };
-        Exec::new(self, set, out).run(definition, data)
+        let mut exec = Exec::new(self, set, Some(out));
+        let definition = exec.find(name).map_err(|kind| unknown(kind, name))?;
+        exec.run(&definition, data)
     }
 
     /// Refuses a template that calls a function nobody defines, even where the call would not be reached.
@@ -168,6 +172,27 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+/// A template that is not there is an error without a place: no template named it.
+fn unknown(kind: ErrorKind, name: &str) -> TemplateError {
+    TemplateError::new(kind, &Arc::new(Source { name: name.to_owned(), text: String::new() }), 0)
+}
+
+/// A set that is being rendered, template by template.
+pub struct Session<'e> {
+    exec: Exec<'e>,
+}
+
+impl Session<'_> {
+    /// Renders a template by name.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`]; the error holds the place.
+    pub fn render(&mut self, name: &str, data: &Value) -> Result<String, TemplateError> {
+        let definition = self.exec.find(name).map_err(|kind| unknown(kind, name))?;
+        self.exec.render(&definition, data).map(bytes::shown)
     }
 }
 

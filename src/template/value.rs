@@ -10,6 +10,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::bytes::Bytes;
 use super::error::CallError;
 
 /// How deep a value may nest before printing, comparing, copying or encoding it is refused.
@@ -80,6 +84,10 @@ pub enum Numbers {
 pub trait Object {
     /// The Go type name that `typeOf` and error messages show.
     fn type_name(&self) -> &str;
+    /// The Go kind that `kindOf` shows.
+    fn kind(&self) -> &'static str {
+        if self.type_name().starts_with('*') { "ptr" } else { "struct" }
+    }
     /// The field of that name; `None` when there is no such field.
     fn field(&self, name: &str) -> Option<Value>;
     /// Calls the method of that name; `None` when there is no such method.
@@ -271,7 +279,11 @@ impl Value {
             Self::Int(i) | Self::Int64(i) => (*i).into(),
             Self::Uint(u) => (*u).into(),
             Self::Float(f) => number(*f)?,
-            Self::String(s) => s.as_ref().into(),
+            Self::String(s) => super::bytes::shown(s.to_string()).into(),
+            Self::Object(_) if Bytes::of(self).is_some() => {
+                let bytes = Bytes::of(self).map(|b| STANDARD.encode(&b.0));
+                bytes.into()
+            }
             Self::List(list) => serde_json::Value::Array(
                 list.items().iter().map(|i| i.to_json_within(below)).collect::<Result<_, _>>()?,
             ),
@@ -354,8 +366,7 @@ impl Value {
             Self::String(_) => "string",
             Self::List(_) => "slice",
             Self::Map(_) => "map",
-            Self::Object(o) if o.type_name().starts_with('*') => "ptr",
-            Self::Object(_) => "struct",
+            Self::Object(o) => o.kind(),
         }
     }
 }

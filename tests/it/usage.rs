@@ -64,19 +64,6 @@ fn without_a_command_the_help_is_shown_and_the_exit_code_is_2() {
 }
 
 #[test]
-fn without_a_home_the_store_has_to_be_named() {
-    let sandbox = Sandbox::new();
-    let mut command = sandbox.command(&["images"]);
-    command.env_remove("HOME").env_remove("SEALOS_STORAGE_ROOT");
-    let output = command.output().unwrap();
-    // Root has a place of its own.
-    if !rustix::process::geteuid().is_root() {
-        assert_eq!(output.status.code(), Some(1));
-        assert!(String::from_utf8(output.stderr).unwrap().contains("help: name a directory with `--root`"));
-    }
-}
-
-#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let sandbox = Sandbox::new();
     for args in [&["completion", "bash"][..], &["--help"], &["man"], &["version"]] {

@@ -11,8 +11,10 @@ use crate::sandbox::Said;
 /// The user and group `nobody`.
 const NOBODY: u32 = 65534;
 /// What the base image has of busybox.
-const APPLETS: [&str; 16] =
-    ["sh", "cat", "mkdir", "rm", "test", "env", "id", "echo", "ln", "chmod", "sleep", "ls", "grep", "pwd", "wc", "ip"];
+const APPLETS: [&str; 21] = [
+    "sh", "cat", "mkdir", "rm", "test", "env", "id", "echo", "ln", "chmod", "sleep", "ls", "grep", "pwd", "wc", "ip",
+    "chown", "unshare", "mount", "nc", "find",
+];
 /// How a Kubefile of these tests begins.
 pub(crate) const BASE: &str = "FROM scratch\nCOPY bin /bin\nCOPY etc /etc\n";
 
@@ -25,7 +27,16 @@ pub(crate) enum User {
     Nobody,
     /// The same where the system gives no user namespaces.
     Forbidden,
+    /// One without any privilege who has ranges of further ids, in an `/etc` of its own.
+    Ranged,
 }
+
+/// The user and group of [`User::Ranged`].
+const RANGED: u32 = 4242;
+
+/// Becomes [`User::Ranged`] where `/etc` is its own.
+const RANGES: &str = "exec unshare --mount --propagation private sh -c \
+    'mount --bind \"$OWN_ETC\" /etc && exec setpriv --reuid 4242 --regid 4242 --clear-groups \"$@\"' sh \"$@\"";
 
 /// A way to isolate RUN, and the runtimes that are in PATH.
 pub(crate) type Way = (&'static [&'static str], &'static str);
@@ -40,11 +51,9 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// A fresh one with a context; none if this is not root, who alone can become all others.
-    pub(crate) fn new() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return None;
-        }
+    /// A fresh one with a context. Needs root, who alone can become all others.
+    pub(crate) fn new() -> Self {
+        assert!(rustix::process::geteuid().is_root(), "this test becomes other users: run it as root");
         let lab = Self { dir: tempfile::tempdir().unwrap() };
         fs::set_permissions(lab.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         fs::copy(env!("CARGO_BIN_EXE_sealos"), lab.path("sealos")).unwrap();
@@ -70,7 +79,7 @@ impl Lab {
         lab.file("etc/group", "root:x:0:\nuser:x:1001:\nextra:x:1002:user\n");
         fs::create_dir(lab.path("home")).unwrap();
         std::os::unix::fs::chown(lab.path("home"), Some(NOBODY), Some(NOBODY)).unwrap();
-        Some(lab)
+        lab
     }
 
     /// A path in the directory.
@@ -109,19 +118,49 @@ impl Lab {
             User::Root => command.args(["-c", "exec \"$@\"", "sh"]),
             User::Nobody => command.args(["-c", drop, "sh"]),
             User::Forbidden => command.args(["-c", map, &forbid]).env("PIPE", self.pipe()),
+            User::Ranged => command.args(["-c", RANGES, "sh"]).env("OWN_ETC", self.etc_with_ranges()),
         };
+        let home = self.home(user);
         command
             .arg("env")
             .arg(format!("PATH={}", self.at(&format!("path/{runtimes}"))))
             .arg(self.path("sealos"))
             .arg("--root")
-            .arg(self.path("home").join(store))
+            .arg(home.join(store))
             .args(args)
-            .current_dir(self.path("home"))
-            .env("HOME", self.path("home"))
-            .env("SEALOS_DATA_ROOT", self.path("home").join("data"))
+            .current_dir(&home)
+            .env("HOME", &home)
+            .env("SEALOS_DATA_ROOT", home.join("data"))
             .stdin(Stdio::null());
         command
+    }
+
+    /// A user's own directory. Stores of all are found from `home`.
+    fn home(&self, user: User) -> PathBuf {
+        match user {
+            User::Ranged => self.path("home/ranged"),
+            _ => self.path("home"),
+        }
+    }
+
+    /// A copy of `/etc` where [`User::Ranged`] has an account and ranges.
+    fn etc_with_ranges(&self) -> PathBuf {
+        let etc = self.path("etc");
+        if !etc.exists() {
+            assert!(Command::new("cp").args(["-a", "/etc"]).arg(&etc).status().unwrap().success());
+            fs::create_dir(self.home(User::Ranged)).unwrap();
+            std::os::unix::fs::chown(self.home(User::Ranged), Some(RANGED), Some(RANGED)).unwrap();
+            let add = |name: &str, line: &str| {
+                let old = fs::read_to_string(etc.join(name)).unwrap_or_default();
+                fs::write(etc.join(name), format!("{old}{line}\n")).unwrap();
+            };
+            add("passwd", &format!("ranged:x:{RANGED}:{RANGED}::/nonexistent:/bin/sh"));
+            add("group", &format!("ranged:x:{RANGED}:"));
+            // By name here, by number there: both are usual.
+            add("subuid", "ranged:700000:65536");
+            add("subgid", &format!("{RANGED}:800000:65536"));
+        }
+        etc
     }
 
     fn pipe(&self) -> PathBuf {
@@ -201,9 +240,4 @@ pub(crate) fn listing(tar: &Path) -> Vec<String> {
         format!("{} {} {}", fields[0], fields[1], fields[5..].join(" "))
     };
     text.lines().map(entry).collect()
-}
-
-/// How a test that needs root ends without.
-pub(crate) fn unproven() {
-    panic!("this test becomes other users and needs root: run it as root");
 }

@@ -1,10 +1,10 @@
 //! An ordinary user: everything without RUN needs nothing, RUN needs a user namespace, and the result is root's.
 
-use super::lab::{BASE, Lab, User, WAYS, unproven};
+use super::lab::{BASE, Lab, User, WAYS};
 
 #[test]
 fn all_but_run_instructions_work_without_any_user_namespace() {
-    let Some(lab) = Lab::new() else { return unproven() };
+    let lab = Lab::new();
     lab.file("hello.sh", "echo hello from an ordinary user\n");
     let kubefile = format!("{BASE}COPY hello.sh /\nCMD [\"sh hello.sh\"]\n");
     for user in [User::Nobody, User::Forbidden] {
@@ -41,7 +41,7 @@ fn with_path(command: &std::process::Command) -> std::process::Command {
 
 #[test]
 fn run_enters_a_user_namespace_and_makes_what_root_makes() {
-    let Some(lab) = Lab::new() else { return unproven() };
+    let lab = Lab::new();
     let kubefile = format!(
         "{BASE}RUN mkdir /d && id -u > /d/uid && ln /d/uid /d/same && rm /etc/group\nUSER app\nRUN pwd > /who\n"
     );
@@ -65,7 +65,7 @@ fn run_enters_a_user_namespace_and_makes_what_root_makes() {
 
 #[test]
 fn a_recipe_on_stdin_may_have_run_too() {
-    let Some(lab) = Lab::new() else { return unproven() };
+    let lab = Lab::new();
     let kubefile = format!("{BASE}RUN id -u > /uid\n");
     let context = lab.at("context");
     let args = ["build", "-q", "--isolation", "chroot", "-f", "-", &context];
@@ -75,4 +75,47 @@ fn a_recipe_on_stdin_may_have_run_too() {
     lab.holds_nothing("forbidden");
     let id = lab.sealos_reading(BASE, User::Forbidden, "forbidden", &args).fine_for("without RUN");
     assert!(id.starts_with("sha256:"), "{id}");
+}
+
+#[test]
+fn with_ranges_of_ids_files_belong_to_whom_they_belong_for_root() {
+    let lab = Lab::new();
+    let kubefile = format!(
+        "{BASE}RUN mkdir /d && chown user:user /d && echo x > /x && chown 65536:65536 /x && chmod 4711 /x\n\
+         USER user\nRUN id > /d/who && ln /d/who /d/same\nUSER root\nRUN rm /d/same && cat /d/who > /again\n"
+    );
+    let as_root = lab.build(User::Root, "root", WAYS[0], &kubefile, &["-q", "-t", "app:v1"]).fine_for("root");
+    assert_eq!(lab.content("root", &as_root, "again"), "uid=1000(user) gid=1001(user) groups=1001(user),1002(extra)\n");
+    for (number, way) in WAYS.into_iter().enumerate() {
+        let (store, what) = (format!("ranged{number}"), format!("{way:?}"));
+        let id = lab.build(User::Ranged, &store, way, &kubefile, &["-q", "-t", "app:v1"]).fine_for(&what);
+        assert_eq!(id, as_root, "{way:?}");
+        let store = format!("ranged/{store}");
+        let owners: Vec<String> = lab.layers(&store, &id).iter().flat_map(|layer| super::lab::listing(layer)).collect();
+        for entry in ["drwxr-xr-x 1000/1001 d/", "-rws--x--x 65536/65536 x", "-rw-r--r-- 1000/1001 d/same"] {
+            assert!(owners.iter().any(|it| it == entry), "{way:?}: {entry} is not in {owners:?}");
+        }
+        // Files of other ids are gone with the command that made them, and the rest the user can remove.
+        let work = std::fs::read_dir(lab.path("home").join(&store).join("work")).unwrap();
+        assert_eq!(work.count(), 0, "{way:?}");
+        let own = format!("ranged{number}");
+        lab.sealos(User::Ranged, &own, "none", &["rmi", "app:v1"]).fine_for("rmi");
+        lab.sealos(User::Ranged, &own, "none", &["prune", "--all"]).fine_for("prune");
+        lab.holds_nothing(&store);
+    }
+}
+
+#[test]
+fn without_a_home_the_store_has_to_be_named() {
+    let lab = Lab::new();
+    let program = lab.path("sealos");
+    let said = std::process::Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(program)
+        .arg("images")
+        .env_clear()
+        .output()
+        .unwrap();
+    crate::sandbox::Said::from(said)
+        .refused(&["cannot tell where images are kept", "help: name a directory with `--root`"]);
 }

@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+mod browser;
 mod conformance;
+mod page;
 mod server;
+mod shelf;

@@ -1,6 +1,7 @@
 //! Go's own built-ins: comparison, `index`, `slice`, `len`, printing and `call`; and Helm's `include`, `tpl`,
 //! `required` and `fail`.
 
+use super::super::bytes::bytes_of;
 use super::super::error::CallError;
 use super::super::exec::Exec;
 use super::super::format;
@@ -132,7 +133,7 @@ fn less(args: &[Value], first: usize, second: usize) -> Answer {
 
 fn len(value: &Value) -> Answer {
     let count = match value {
-        Value::String(s) => s.len(),
+        Value::String(s) => bytes_of(s).len(),
         Value::List(l) => l.items().len(),
         Value::Map(m) => m.len(),
         Value::Object(o) => match o.data() {
@@ -158,7 +159,10 @@ fn index(exec: &Exec<'_>, args: &[Value]) -> Answer {
         }
         item = match &item {
             Value::List(list) => list.items()[position(key, list.items().len())?].clone(),
-            Value::String(s) => Value::Int(i64::from(s.as_bytes()[position(key, s.len())?])),
+            Value::String(s) => {
+                let bytes = bytes_of(s);
+                Value::Int(i64::from(bytes[position(key, bytes.len())?]))
+            }
             Value::Map(map) => match key {
                 Value::String(key) => map.get(key).unwrap_or_else(|| match map.element() {
                     Element::String => Value::string(""),

@@ -1,21 +1,21 @@
 //! Dates and durations on given times, with Go's layouts (`2006-01-02 15:04:05`).
 //!
-//! The proleptic Gregorian calendar, nanoseconds, UTC and fixed offsets. Named zones other than UTC are not known:
-//! they, and `Local`, read as UTC, as Go itself does for a zone it cannot load.
+//! The proleptic Gregorian calendar, nanoseconds, fixed offsets, and the named zones of `zones.rs`.
 
 use std::any::Any;
 use std::rc::Rc;
 
 use super::super::error::CallError;
+use super::super::exec::Exec;
 use super::super::value::{Object, Value};
-use super::{Answer, Builtin, any, row, text};
+use super::{Answer, Builtin, any, row, text, zones};
 
 pub(crate) const TABLE: &[Builtin] = &[
-    row("date", "sa", |_, a| shown(text(a, 0), &any(a, 1))),
-    row("dateInZone", "sas", |_, a| shown(text(a, 0), &any(a, 1))),
-    row("date_in_zone", "sas", |_, a| shown(text(a, 0), &any(a, 1))),
-    row("htmlDate", "a", |_, a| shown("2006-01-02", &any(a, 0))),
-    row("htmlDateInZone", "as", |_, a| shown("2006-01-02", &any(a, 0))),
+    row("date", "sa", |e, a| shown(e, text(a, 0), &any(a, 1), "UTC")),
+    row("dateInZone", "sas", |e, a| shown(e, text(a, 0), &any(a, 1), text(a, 2))),
+    row("date_in_zone", "sas", |e, a| shown(e, text(a, 0), &any(a, 1), text(a, 2))),
+    row("htmlDate", "a", |e, a| shown(e, "2006-01-02", &any(a, 0), "UTC")),
+    row("htmlDateInZone", "as", |e, a| shown(e, "2006-01-02", &any(a, 0), text(a, 1))),
     row("dateModify", "st", |_, a| Ok(modify(a).unwrap_or_else(|_unreadable| any(a, 1)))),
     row("date_modify", "st", |_, a| Ok(modify(a).unwrap_or_else(|_unreadable| any(a, 1)))),
     row("mustDateModify", "st", |_, a| modify(a)),
@@ -24,6 +24,7 @@ pub(crate) const TABLE: &[Builtin] = &[
         Ok(parse(text(a, 0), text(a, 1)).unwrap_or(Time { seconds: ZERO, nanos: 0, offset: 0 }).into())
     }),
     row("mustToDate", "ss", |_, a| parse(text(a, 0), text(a, 1)).map(Value::from)),
+    row("ago", "a", |e, a| ago(e, &any(a, 0))),
     row("unixEpoch", "t", |_, a| match time(&any(a, 0)) {
         Some(t) => Ok(Value::from(t.seconds.to_string())),
         None => Err(CallError::WrongType { expected: "time.Time", got: any(a, 0).type_name() }),
@@ -127,7 +128,7 @@ impl Object for Time {
             ("UTC", []) => Self { offset: 0, ..*self }.into(),
             ("IsZero", []) => Value::Bool(self.seconds == ZERO && self.nanos == 0),
             ("String", []) => Value::from(self.display()),
-            ("Format", [Value::String(layout)]) => Value::from(format(layout, self)),
+            ("Format", [Value::String(layout)]) => Value::from(format(layout, self, None)),
             _ => return None,
         };
         Some(Ok(value))
@@ -135,7 +136,7 @@ impl Object for Time {
 
     fn display(&self) -> String {
         let zone = if self.offset == 0 { "UTC" } else { "-0700" };
-        format(&format!("2006-01-02 15:04:05.999999999 -0700 {zone}"), self)
+        format(&format!("2006-01-02 15:04:05.999999999 -0700 {zone}"), self, None)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -151,13 +152,45 @@ fn time(value: &Value) -> Option<Time> {
     }
 }
 
-fn shown(layout: &str, value: &Value) -> Answer {
-    match time(value) {
-        Some(time) => Ok(Value::from(format(layout, &Time { offset: 0, ..time }))),
-        None => {
-            Err(CallError::Unavailable { why: "a date that is not a time means now, and this rendering has no clock" })
-        }
-    }
+/// A date of a TOML document: what it leaves out is zero, and a time without a zone is UTC's.
+pub(crate) fn from_toml(at: &::toml::value::Datetime) -> Value {
+    let (year, month, day) = at.date.map_or((0, 1, 1), |d| (i64::from(d.year), i64::from(d.month), i64::from(d.day)));
+    let (hour, minute, second, nanos) = at.time.map_or((0, 0, 0, 0), |t| {
+        let second = t.second.unwrap_or(0);
+        (i64::from(t.hour), i64::from(t.minute), i64::from(second), t.nanosecond.unwrap_or(0))
+    });
+    let offset = match at.offset {
+        Some(::toml::value::Offset::Custom { minutes }) => i32::from(minutes) * 60,
+        _ => 0,
+    };
+    let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - i64::from(offset);
+    Time { seconds, nanos, offset }.into()
+}
+
+/// The time by a layout in a zone; what is no time means now.
+fn shown(exec: &Exec<'_>, layout: &str, value: &Value, zone: &str) -> Answer {
+    let time = match time(value) {
+        Some(time) => time,
+        None => now(exec, "a date that is not a time means now, and this rendering has no clock")?,
+    };
+    let zone = zones::find(zone, time.seconds);
+    Ok(Value::from(format(layout, &Time { offset: zone.offset, ..time }, Some(&zone.abbreviation))))
+}
+
+fn now(exec: &Exec<'_>, why: &'static str) -> Result<Time, CallError> {
+    let answer = super::impure::ask(exec, "now", &[]).unwrap_or(Err(CallError::Unavailable { why }))?;
+    time(&answer).ok_or(CallError::WrongType { expected: "time.Time", got: answer.type_name() })
+}
+
+/// How long ago a time was, in whole seconds.
+fn ago(exec: &Exec<'_>, value: &Value) -> Answer {
+    let now = now(exec, super::impure::CLOCK)?;
+    let then = time(value).unwrap_or(now);
+    let nanos =
+        i128::from(now.seconds - then.seconds) * i128::from(SECOND) + i128::from(now.nanos) - i128::from(then.nanos);
+    let half = i128::from(SECOND / 2);
+    let seconds = if nanos < 0 { -((half - nanos) / i128::from(SECOND)) } else { (nanos + half) / i128::from(SECOND) };
+    Ok(Value::from(duration_text(i64::try_from(seconds).unwrap_or(i64::MAX / SECOND).saturating_mul(SECOND))))
 }
 
 fn modify(args: &[Value]) -> Answer {
@@ -197,7 +230,8 @@ fn piece(layout: &str) -> Option<(&str, &str, &str)> {
     None
 }
 
-fn format(layout: &str, time: &Time) -> String {
+/// `abbreviation` is what the zone is called; without one, the offset says it.
+fn format(layout: &str, time: &Time, abbreviation: Option<&str>) -> String {
     let local = time.seconds.saturating_add(i64::from(time.offset));
     let (year, month, day) = civil(local.div_euclid(86_400));
     let within = local.rem_euclid(86_400);
@@ -215,13 +249,11 @@ fn format(layout: &str, time: &Time) -> String {
             "Jan" => month_name[..3].to_owned(),
             "Monday" => day_name.to_owned(),
             "Mon" => day_name[..3].to_owned(),
-            "MST" => {
-                if time.offset == 0 {
-                    "UTC".to_owned()
-                } else {
-                    zone(time.offset, "-07")
-                }
-            }
+            "MST" => match abbreviation {
+                Some(name) => name.to_owned(),
+                None if time.offset == 0 => "UTC".to_owned(),
+                None => zone(time.offset, "-07"),
+            },
             "2006" => format!("{year:04}"),
             "06" => format!("{:02}", year.rem_euclid(100)),
             "01" => format!("{month:02}"),
@@ -320,7 +352,11 @@ pub(crate) fn parse(layout: &str, source: &str) -> Result<Time, CallError> {
                 afternoon = Some(word.eq_ignore_ascii_case("pm"));
                 text = &text[2..];
             }
-            "MST" => text = text.strip_prefix("UTC").or(text.strip_prefix("GMT")).ok_or_else(bad)?,
+            "MST" => {
+                let (name, after) = text.split_at(zones::abbreviation(text).ok_or_else(bad)?);
+                offset = zones::fabricated_offset(name);
+                text = after;
+            }
             "Z07:00" | "Z0700" if text.starts_with('Z') => text = &text[1..],
             "Z07:00" | "-07:00" | "Z0700" | "-0700" | "-07" => {
                 let sign = if text.starts_with('-') { -1 } else { 1 };

@@ -1,21 +1,23 @@
-//! Base64, base32 and checksums. SHA-1 is left out on purpose: nothing here may offer a broken hash as a good one.
+//! Base64, base32 and checksums.
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::super::value::Value;
-use super::{Builtin, from_bytes, row, text};
+use super::{Builtin, bytes, from_bytes, row, text};
 
 pub(crate) const TABLE: &[Builtin] = &[
-    row("b64enc", "s", |_, a| Ok(Value::from(STANDARD.encode(text(a, 0))))),
+    row("b64enc", "s", |_, a| Ok(Value::from(STANDARD.encode(bytes(a, 0))))),
     row("b64dec", "s", |_, a| Ok(base64_decode(text(a, 0)))),
-    row("b32enc", "s", |_, a| Ok(Value::from(base32_encode(text(a, 0).as_bytes())))),
+    row("b32enc", "s", |_, a| Ok(Value::from(base32_encode(&bytes(a, 0))))),
     row("b32dec", "s", |_, a| Ok(base32_decode(text(a, 0)))),
-    row("sha256sum", "s", |_, a| Ok(Value::from(hex::encode(Sha256::digest(text(a, 0)))))),
-    row("sha512sum", "s", |_, a| Ok(Value::from(hex::encode(Sha512::digest(text(a, 0)))))),
-    row("adler32sum", "s", |_, a| Ok(Value::from(adler32(text(a, 0).as_bytes()).to_string()))),
+    row("sha1sum", "s", |_, a| Ok(Value::from(hex::encode(Sha1::digest(bytes(a, 0)))))),
+    row("sha256sum", "s", |_, a| Ok(Value::from(hex::encode(Sha256::digest(bytes(a, 0)))))),
+    row("sha512sum", "s", |_, a| Ok(Value::from(hex::encode(Sha512::digest(bytes(a, 0)))))),
+    row("adler32sum", "s", |_, a| Ok(Value::from(adler32(&bytes(a, 0)).to_string()))),
 ];
 
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

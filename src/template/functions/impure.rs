@@ -6,7 +6,8 @@ use super::super::exec::Exec;
 use super::super::value::{Map, Value};
 use super::{Answer, Builtin, row};
 
-const CLOCK: &str = "it needs a clock, and this rendering has none (the result must depend on the input alone)";
+pub(crate) const CLOCK: &str =
+    "it needs a clock, and this rendering has none (the result must depend on the input alone)";
 const RANDOM: &str = "it needs randomness, and this rendering has none (the result must depend on the input alone)";
 const ENVIRONMENT: &str = "it reads the environment of the process, and this rendering has none";
 const NETWORK: &str = "it asks the network, and this rendering has none";
@@ -21,7 +22,6 @@ macro_rules! provided {
 
 pub(crate) const TABLE: &[Builtin] = &[
     provided!("now", "", CLOCK),
-    provided!("ago", "a", CLOCK),
     provided!("env", "s", ENVIRONMENT),
     provided!("expandenv", "s", ENVIRONMENT),
     provided!("getHostByName", "s", NETWORK),
@@ -52,7 +52,7 @@ pub(crate) const TABLE: &[Builtin] = &[
     }),
 ];
 
-fn ask(exec: &Exec<'_>, name: &str, args: &[Value]) -> Option<Answer> {
+pub(crate) fn ask(exec: &Exec<'_>, name: &str, args: &[Value]) -> Option<Answer> {
     exec.engine.provider.as_ref().and_then(|p| p.call(name, args))
 }
 

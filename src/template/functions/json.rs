@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::super::Mode;
 use super::super::error::CallError;
 use super::super::value::{Numbers, Value};
 use super::{Builtin, any, row, text};
@@ -14,17 +15,12 @@ pub(crate) const TABLE: &[Builtin] = &[
     row("mustToPrettyJson", "a", |_, a| encode(&any(a, 0), Style::Pretty).map(Value::from)),
     row("toRawJson", "a", |_, a| encode(&any(a, 0), Style::Raw).map(Value::from)),
     row("mustToRawJson", "a", |_, a| encode(&any(a, 0), Style::Raw).map(Value::from)),
-    row("fromJson", "s", |_, a| Ok(decode(text(a, 0)).unwrap_or(Value::Null))),
-    row("mustFromJson", "s", |_, a| decode(text(a, 0))),
-    row("fromJsonArray", "s", |_, a| {
-        Ok(match decode(text(a, 0)) {
-            Ok(list @ Value::List(_)) => list,
-            Ok(other) => {
-                Value::list(vec![Value::from(format!("json: cannot unmarshal {} into an array", other.kind_name()))])
-            }
-            Err(error) => Value::list(vec![Value::from(error.to_string())]),
-        })
+    row("fromJson", "s", |e, a| match (e.engine.mode, decode(text(a, 0))) {
+        (Mode::Helm, decoded) => Ok(super::yaml::as_map(decoded, "")),
+        (_, decoded) => Ok(decoded.unwrap_or(Value::Null)),
     }),
+    row("mustFromJson", "s", |_, a| decode(text(a, 0))),
+    row("fromJsonArray", "s", |_, a| Ok(super::yaml::as_list(decode(text(a, 0)), ""))),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]

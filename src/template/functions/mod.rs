@@ -21,15 +21,20 @@ mod toml;
 mod urls;
 mod words;
 mod yaml;
+mod zones;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use super::bytes::{bytes_of, text_of};
 use super::error::CallError;
 use super::exec::Exec;
 use super::value::{Element, List, Map, Value};
 
 pub use dates::Time;
+pub use semver::{is_valid as version_is_valid, satisfies as version_satisfies};
+pub use yaml::yaml_of;
 
 pub(crate) type Answer = Result<Value, CallError>;
 
@@ -215,5 +220,10 @@ fn list(args: &[Value], index: usize, action: &str) -> Result<List, CallError> {
 }
 
 fn from_bytes(bytes: &[u8]) -> Value {
-    Value::string(String::from_utf8_lossy(bytes).as_ref())
+    Value::from(text_of(bytes))
+}
+
+/// The bytes of the string argument at `index`.
+fn bytes(args: &[Value], index: usize) -> Cow<'_, [u8]> {
+    bytes_of(text(args, index))
 }

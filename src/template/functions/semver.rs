@@ -16,7 +16,7 @@ use super::{Answer, Builtin, row, text};
 
 pub(crate) const TABLE: &[Builtin] = &[
     row("semver", "s", |_, a| Ok(Value::Object(Rc::new(Version::parse(text(a, 0))?)))),
-    row("semverCompare", "ss", |_, a| compare(text(a, 0), text(a, 1))),
+    row("semverCompare", "ss", |_, a| satisfies(text(a, 1), text(a, 0)).map(Value::Bool)),
 ];
 
 /// One version.
@@ -176,10 +176,19 @@ fn grammar() -> Result<&'static Grammar, CallError> {
         .ok_or_else(|| CallError::argument("the constraint grammar is not available"))
 }
 
-fn compare(constraint: &str, version: &str) -> Answer {
+/// Whether a version satisfies a constraint such as `>=1.20-0 <2`.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn satisfies(version: &str, constraint: &str) -> Result<bool, CallError> {
     let alternatives = parse(constraint)?;
     let version = Version::parse(version)?;
-    Ok(Value::Bool(alternatives.iter().any(|all| all.iter().all(|c| c.accepts(&version)))))
+    Ok(alternatives.iter().any(|all| all.iter().all(|c| c.accepts(&version))))
+}
+
+/// Whether a text is a version; parts may be missing, a `v` may stand before it.
+pub fn is_valid(version: &str) -> bool {
+    Version::parse(version).is_ok()
 }
 
 fn parse(source: &str) -> Result<Vec<Vec<Constraint>>, CallError> {

@@ -1,5 +1,6 @@
 //! Sprig's string functions. Positions count bytes, as in Go; a cut inside a character leaves U+FFFD.
 
+use super::super::bytes::{Bytes, bytes_of};
 use super::super::error::CallError;
 use super::super::format;
 use super::super::value::{Element, Map, Value};
@@ -51,7 +52,10 @@ pub(crate) const TABLE: &[Builtin] = &[
 
 /// Sprig's `strval`.
 pub(crate) fn strval(value: &Value) -> String {
-    format::display(value)
+    match Bytes::of(value) {
+        Some(bytes) => bytes.text(),
+        None => format::display(value),
+    }
 }
 
 /// Sprig's `strslice`: the printed form of every item that is not nil.
@@ -115,7 +119,7 @@ fn untitle(text: &str) -> String {
 }
 
 fn substr(start: i64, end: i64, text: &str) -> Answer {
-    let bytes = text.as_bytes();
+    let bytes = bytes_of(text);
     let len = bytes.len() as i64;
     let (from, to) = match (start, end) {
         (s, e) if s < 0 => (0, e),
@@ -142,7 +146,7 @@ fn trim_all(args: &[Value]) -> Value {
 }
 
 fn trunc(count: i64, text: &str) -> Value {
-    let bytes = text.as_bytes();
+    let bytes = bytes_of(text);
     let len = bytes.len();
     let size = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if size >= len {

@@ -1,13 +1,22 @@
-//! TOML output as Helm's `toToml` (BurntSushi's encoder): plain keys first, then tables, indented by depth.
-//! There is no `fromToml`: no TOML reader is among the dependencies.
+//! TOML as Helm's `toToml` (BurntSushi's encoder) writes it: plain keys first, then tables, indented by depth; and
+//! `fromToml`.
 
 use super::super::error::CallError;
 use super::super::format;
 use super::super::value::{Map, Value};
-use super::{Builtin, any, row};
+use super::{Answer, Builtin, any, row, text};
 
-pub(crate) const TABLE: &[Builtin] = &[row("toToml", "a", |_, a| {
-    let value = any(a, 0);
+pub(crate) const TABLE: &[Builtin] = &[
+    row("toToml", "a", |_, a| encode(any(a, 0))),
+    row("fromToml", "s", |_, a| {
+        Ok(match ::toml::from_str::<::toml::Table>(text(a, 0)) {
+            Ok(table) => decode(::toml::Value::Table(table)),
+            Err(error) => super::yaml::error_map(format!("toml: {}", error.message())),
+        })
+    }),
+];
+
+fn encode(value: Value) -> Answer {
     // What JSON can hold is finite and not too deep to walk.
     value.to_json()?;
     let mut out = String::new();
@@ -16,7 +25,19 @@ pub(crate) const TABLE: &[Builtin] = &[row("toToml", "a", |_, a| {
         other => return Err(CallError::argument(format!("toml: a document must be a map, not {}", other.type_name()))),
     }
     Ok(Value::from(out))
-})];
+}
+
+fn decode(value: ::toml::Value) -> Value {
+    match value {
+        ::toml::Value::String(text) => Value::from(text),
+        ::toml::Value::Integer(i) => Value::Int64(i),
+        ::toml::Value::Float(f) => Value::Float(f),
+        ::toml::Value::Boolean(b) => Value::Bool(b),
+        ::toml::Value::Datetime(at) => super::dates::from_toml(&at),
+        ::toml::Value::Array(items) => Value::list(items.into_iter().map(decode).collect()),
+        ::toml::Value::Table(table) => Value::Map(table.into_iter().map(|(k, v)| (k.into(), decode(v))).collect()),
+    }
+}
 
 fn is_tables(value: &Value) -> bool {
     matches!(value, Value::List(list)

@@ -1,5 +1,6 @@
 //! URL functions on the text alone, as Go's `net/url` splits and joins.
 
+use super::super::bytes::{bytes_of, text_of};
 use super::super::error::CallError;
 use super::super::value::{Map, Value};
 use super::{Answer, Builtin, map, row, text};
@@ -14,7 +15,7 @@ pub(crate) fn query_escape(source: &str) -> String {
 
 fn escape(source: &str, keep: &str) -> String {
     let mut out = String::with_capacity(source.len());
-    for byte in source.bytes() {
+    for &byte in bytes_of(source).iter() {
         if byte.is_ascii_alphanumeric() || keep.as_bytes().contains(&byte) {
             out.push(char::from(byte));
         } else {
@@ -41,7 +42,7 @@ fn unescape(source: &str) -> Result<String, CallError> {
         out.push(byte);
         at += 3;
     }
-    Ok(String::from_utf8_lossy(&out).into_owned())
+    Ok(text_of(&out))
 }
 
 fn parse(source: &str) -> Answer {

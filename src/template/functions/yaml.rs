@@ -3,6 +3,8 @@
 
 use serde_json::Value as Json;
 
+use crate::yaml;
+
 use super::super::error::CallError;
 use super::super::format;
 use super::super::literal;
@@ -13,39 +15,57 @@ pub(crate) const TABLE: &[Builtin] = &[
     row("toYaml", "a", |_, a| Ok(Value::from(encode(&any(a, 0), Lists::Flush).unwrap_or_default()))),
     row("mustToYaml", "a", |_, a| encode(&any(a, 0), Lists::Flush).map(Value::from)),
     row("toYamlPretty", "a", |_, a| Ok(Value::from(encode(&any(a, 0), Lists::Indented).unwrap_or_default()))),
-    row("fromYaml", "s", |_, a| {
-        Ok(match decode(text(a, 0)) {
-            Ok(map @ Value::Map(_)) => map,
-            Ok(Value::Null) => Value::Map(Map::new()),
-            Ok(other) => error_map(format!("json: cannot unmarshal {} into a map", other.kind_name())),
-            Err(error) => error_map(error.to_string()),
-        })
-    }),
-    row("fromYamlArray", "s", |_, a| {
-        Ok(match decode(text(a, 0)) {
-            Ok(list @ Value::List(_)) => list,
-            Ok(Value::Null) => Value::list(Vec::new()),
-            Ok(other) => {
-                Value::list(vec![Value::from(format!("json: cannot unmarshal {} into a list", other.kind_name()))])
-            }
-            Err(error) => Value::list(vec![Value::from(error.to_string())]),
-        })
-    }),
+    row("fromYaml", "s", |_, a| Ok(as_map(decode(text(a, 0)), UNMARSHALLING))),
+    row("fromYamlArray", "s", |_, a| Ok(as_list(decode(text(a, 0)), UNMARSHALLING))),
 ];
 
+/// What Go puts before a mistake of the JSON that YAML became.
+const UNMARSHALLING: &str = "error unmarshaling JSON: while decoding JSON: ";
+
 /// Helm hands a mistake back inside the map.
-fn error_map(message: String) -> Value {
+pub(crate) fn error_map(message: String) -> Value {
     let map = Map::new();
     map.insert("Error", Value::from(message));
     Value::Map(map)
+}
+
+/// What `fromYaml` and `fromJson` make of a decoded document.
+pub(crate) fn as_map(decoded: Result<Value, CallError>, doing: &str) -> Value {
+    match decoded {
+        Ok(map @ Value::Map(_)) => map,
+        Ok(Value::Null) => Value::Map(Map::new()),
+        Ok(other) => error_map(format!("{doing}{}", mismatch(&other, "map[string]interface {}"))),
+        Err(error) => error_map(error.to_string()),
+    }
+}
+
+/// What `fromYamlArray` and `fromJsonArray` make of a decoded document.
+pub(crate) fn as_list(decoded: Result<Value, CallError>, doing: &str) -> Value {
+    match decoded {
+        Ok(list @ Value::List(_)) => list,
+        Ok(Value::Null) => Value::list(Vec::new()),
+        Ok(other) => Value::list(vec![Value::from(format!("{doing}{}", mismatch(&other, "[]interface {}")))]),
+        Err(error) => Value::list(vec![Value::from(error.to_string())]),
+    }
+}
+
+fn mismatch(value: &Value, wanted: &str) -> String {
+    let got = match value {
+        Value::Map(_) => "object",
+        Value::List(_) => "array",
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        _ => "number",
+    };
+    format!("json: cannot unmarshal {got} into Go value of type {wanted}")
 }
 
 fn decode(source: &str) -> Result<Value, CallError> {
     if source.trim().is_empty() {
         return Ok(Value::Null);
     }
-    let json: Json = serde_saphyr::from_str(source)
-        .map_err(|e| CallError::argument(format!("error converting YAML to JSON: {e}")))?;
+    let json = yaml::first(source, yaml::Numbers::Floats)
+        .map_err(|e| CallError::argument(format!("error converting YAML to JSON: yaml: {e}")))?;
     Ok(Value::from_json(&json, Numbers::Float))
 }
 
@@ -60,6 +80,11 @@ fn encode(value: &Value, lists: Lists) -> Result<String, CallError> {
     put(&mut out, &value.to_json()?, 0, lists);
     out.truncate(out.trim_end_matches('\n').len());
     Ok(out)
+}
+
+/// A value as `toYaml` writes it; empty when it cannot be written.
+pub fn yaml_of(value: &Value) -> String {
+    encode(value, Lists::Flush).unwrap_or_default()
 }
 
 fn margin(out: &mut String, indent: usize) {

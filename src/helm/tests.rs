@@ -1,0 +1,1 @@
+//! What a chart renders to, in small.
