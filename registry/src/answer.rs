@@ -42,7 +42,7 @@ fn distribution(registry: &Registry, path: &str, request: &mut Request<'_>) -> A
     let kind = endpoint.kind();
     let needs = [protocol::needs(&endpoint, request.head.method)];
     let mut answered = match allow(registry, &request.head, &needs) {
-        Err(fault) => Answered::fault(&fault, kind),
+        Err(refused) => Answered::refused(refused, kind),
         Ok(identity) => {
             let context = Context { registry, identity: &identity };
             let mut answered = match protocol::serve(&context, &endpoint, request) {
@@ -67,27 +67,35 @@ fn beside(registry: &Registry, request: &mut Request<'_>) -> Answered {
         };
         return match identity {
             Ok(identity) => Answered { identity, ..Answered::of(route.serve(request), Kind::Route) },
-            Err(fault) => Answered::fault(&fault, Kind::Route),
+            Err(refused) => Answered::refused(refused, Kind::Route),
         };
     }
     Answered::fault(&Fault::new(Status::NOT_FOUND, Code::Unsupported, "there is nothing at this path"), Kind::Unknown)
 }
 
+/// Why somebody may not do something, and who it is where that is known.
+struct Refused {
+    fault: Fault,
+    identity: Option<Arc<str>>,
+}
+
 /// Asks whether somebody may do something.
-fn allow(registry: &Registry, head: &Head<'_>, needs: &[Need<'_>]) -> Result<Identity, Fault> {
-    match registry.access.authorize(head, needs) {
-        Verdict::Allow(identity) => Ok(identity),
+fn allow(registry: &Registry, head: &Head<'_>, needs: &[Need<'_>]) -> Result<Identity, Refused> {
+    let (fault, identity) = match registry.access.authorize(head, needs) {
+        Verdict::Allow(identity) => return Ok(identity),
         Verdict::Challenge { offers, text } => {
             let fault = Fault::new(Status::UNAUTHORIZED, Code::Unauthorized, text);
-            Err(offers.into_iter().fold(fault, |fault, value| fault.with("WWW-Authenticate", value)))
+            (offers.into_iter().fold(fault, |fault, value| fault.with("WWW-Authenticate", value)), None)
         }
-        Verdict::Deny(why) => Err(Fault::new(Status::FORBIDDEN, Code::Denied, why)),
+        Verdict::Deny { who, text } => (Fault::new(Status::FORBIDDEN, Code::Denied, text), Some(who.name)),
         Verdict::Later(wait) => {
             let fault = Fault::new(Status::TOO_MANY_REQUESTS, Code::TooManyRequests, "too many attempts");
             // Rounded up: who comes back earlier waits again.
-            Err(fault.with("Retry-After", (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).to_string()))
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            (fault.with("Retry-After", seconds.to_string()), None)
         }
-    }
+    };
+    Err(Refused { fault, identity })
 }
 
 impl Answered {
@@ -100,10 +108,14 @@ impl Answered {
         Self { code, reason, ..Self::of(fault.response(), kind) }
     }
 
+    fn refused(refused: Refused, kind: Kind) -> Self {
+        Self { identity: refused.identity, ..Self::fault(&refused.fault, kind) }
+    }
+
     fn refusable(registry: &Registry, head: &Head<'_>, needs: &[Need<'_>], kind: Kind, fault: &Fault) -> Self {
         match allow(registry, head, needs) {
             Ok(identity) => Self { identity: Some(identity.name), ..Self::fault(fault, kind) },
-            Err(refused) => Self::fault(&refused, kind),
+            Err(refused) => Self::refused(refused, kind),
         }
     }
 }

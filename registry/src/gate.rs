@@ -98,8 +98,13 @@ pub enum Verdict {
         /// What the client is told.
         text: String,
     },
-    /// Known, but not allowed: 403 `DENIED` with this text.
-    Deny(String),
+    /// Known, but not allowed: 403 `DENIED`.
+    Deny {
+        /// Who it is.
+        who: Identity,
+        /// What the client is told.
+        text: String,
+    },
     /// Too many attempts: 429 `TOOMANYREQUESTS` with `Retry-After`.
     Later(Duration),
 }

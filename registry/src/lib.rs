@@ -23,6 +23,7 @@ pub mod backend;
 pub mod counters;
 mod document;
 mod engine;
+pub mod exposure;
 pub mod gate;
 pub mod health;
 pub mod http;
@@ -39,5 +40,6 @@ pub mod seat;
 pub mod service;
 pub mod stop;
 pub mod tls;
+pub mod unit;
 
 pub use engine::{ServeError, serve};

@@ -82,9 +82,19 @@ impl AsFd for Listener {
     }
 }
 
+impl fmt::Display for Listener {
+    /// The URL, or `unix:PATH`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.certificates, self.name.starts_with("unix:")) {
+            (_, true) => f.write_str(&self.name),
+            (Some(_), false) => write!(f, "https://{}", self.name),
+            (None, false) => write!(f, "http://{}", self.name),
+        }
+    }
+}
+
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.certificates.is_some() { "https" } else { "http" };
-        write!(f, "Listener({scheme}://{})", self.name)
+        write!(f, "Listener({self})")
     }
 }

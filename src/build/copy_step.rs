@@ -1,11 +1,13 @@
 //! COPY and ADD of a stage: flags, and where the files come from.
 
+use super::carrying::KeptOut;
 use super::context::Context;
 use super::copy::{Copied, Copier, CopyOrder, Origin, Unpack};
 use super::destination::Target;
 use super::error::BuildError;
 use super::files::Files;
 use super::from_image::ImageOrigin;
+use super::layer::Made;
 use super::mode::ModeChange;
 use super::placement::Stamp;
 use super::stage::{Build, Done, StageState, Work};
@@ -72,15 +74,27 @@ impl<'w> Build<'_, 'w> {
         context: &Context,
         into: &mut Files<'w>,
     ) -> Result<Copied, BuildError> {
+        let kept_out = if std::ptr::eq(context, self.context) { self.kept_out } else { KeptOut::default() };
+        let sources = kept_out.filter(order.sources);
+        if sources.is_empty() && !order.sources.is_empty() {
+            // The images of `registry/` are carried otherwise.
+            return Ok(Copied { made: Made { layer: None, was_cached: false }, items: Some(Vec::new()) });
+        }
         let judge = self.judge(context);
-        copier.copy(order, &Origin { base: &context.base, judge: &judge }, into)
+        let order = CopyOrder { sources: &sources, stamp: order.stamp.clone(), target: order.target.clone(), ..*order };
+        copier.copy(&order, &Origin { base: &context.base, judge: &judge }, into)
     }
 
-    /// What of a context is there: of the build's own, what the ignore file does not leave out.
+    /// What of a context is there: of the build's own, what neither the ignore file leaves out nor is
+    /// carried otherwise.
     pub(super) fn judge(&self, context: &Context) -> impl Fn(&[u8], bool) -> Verdict {
         let is_main = std::ptr::eq(context, self.context);
         let ignore = is_main.then_some(self.ignore);
-        move |path, is_directory| ignore.map_or(Verdict::Take, |ignore| judge(ignore, path, is_directory))
+        let kept_out = if is_main { self.kept_out } else { KeptOut::default() };
+        move |path, is_directory| match kept_out.judge(path) {
+            Verdict::Take => ignore.map_or(Verdict::Take, |ignore| judge(ignore, path, is_directory)),
+            verdict => verdict,
+        }
     }
 
     /// ADD.

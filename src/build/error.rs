@@ -122,6 +122,12 @@ pub enum BuildError {
         /// Why.
         source: SeamError,
     },
+    /// Container images that the context asks for could not be had.
+    #[error("the images that are carried are not complete")]
+    Carry {
+        /// Which, and why.
+        source: SeamError,
+    },
     /// A base image is for another platform.
     #[error("`{name}` is for {available}, not for {wanted}")]
     WrongPlatform {
@@ -299,7 +305,7 @@ impl BuildError {
             Self::Rootfs(error) => error.help(),
             Self::Content(error) => error.help(),
             Self::Archive { source, .. } | Self::Tar(source) => source.help(),
-            Self::Fetch { source, .. } | Self::Pull { source, .. } => source.help.clone(),
+            Self::Fetch { source, .. } | Self::Pull { source, .. } | Self::Carry { source } => source.help.clone(),
             Self::NoImage { pull_forbidden: true, .. } => {
                 Some("pulling is forbidden with `--pull never`; leave it out, or `sealos load` the image".to_owned())
             }

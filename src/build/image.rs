@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use content::{LayerInfo, Sink, store_bytes};
+use content::cluster_image::with_compression;
+use content::{Disk, LayerInfo, Sink, store_bytes};
 use oci::{Compression, Descriptor, Digest, ImageConfig, ImageManifest, Index, MediaType, Platform, Raw};
 
 use super::error::BuildError;
@@ -58,12 +59,16 @@ pub(crate) fn store_image(
 /// # Errors
 /// When it cannot be stored.
 pub(crate) fn store_index(
-    sink: &dyn Sink,
+    store: &Disk,
     images: &[BuiltImage],
     format: Format,
     annotations: &BTreeMap<String, String>,
 ) -> Result<Descriptor, BuildError> {
-    let mut index = Index::new(images.iter().map(|image| image.manifest.clone()).collect());
+    let entries = images.iter().map(|image| match format {
+        Format::Oci => with_compression(store, image.manifest.clone()),
+        Format::Docker => Ok(image.manifest.clone()),
+    });
+    let mut index = Index::new(entries.collect::<Result<_, _>>()?);
     let media_type = match format {
         Format::Oci => MediaType::OCI_INDEX,
         Format::Docker => MediaType::DOCKER_LIST,
@@ -74,7 +79,7 @@ pub(crate) fn store_index(
     }
     let index = Raw::write(index)?;
     let descriptor = Descriptor::of(media_type, index.bytes());
-    sink.publish(&descriptor, index.bytes())?;
+    store.publish(&descriptor, index.bytes())?;
     Ok(descriptor)
 }
 

@@ -21,6 +21,7 @@ mod archive;
 mod arguments;
 mod base;
 mod cache;
+mod carrying;
 mod clock;
 mod config;
 mod context;
@@ -39,6 +40,7 @@ mod item;
 mod kubefile_source;
 mod layer;
 mod mode;
+mod outline;
 mod output;
 mod pack;
 mod placement;
@@ -58,13 +60,15 @@ mod xattr;
 use std::collections::BTreeMap;
 
 use content::layer::LayerOptions;
-use content::{LayerInfo, Sink};
+use content::{Assembly, LayerInfo, Sink, assemble};
 use oci::{Descriptor, Digest, Platform, Reference};
 
+pub use carrying::{Carried, CarriedForm, Carrier, CarryOrder};
 pub use error::BuildError;
 pub use event::{BuildEvent, BuildObserver, OutputStream, Unobserved};
 pub use image::BuiltImage;
 pub use kubefile_source::{KubefileText, NAMES, find_and_parse as find_kubefile};
+pub use outline::{Outline, OutlinedCommand, outline};
 pub use plan::{Base, BuildPlan, PlannedStage, needs_privilege};
 pub use request::{
     BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, Platforms, PullPolicy,
@@ -73,9 +77,11 @@ pub use request::{
 pub use world::{Fetch, Fetched, Offline, Resolver, SeamError, World};
 
 use arguments::Arguments;
+use carrying::KeptOut;
 use context::Context;
 use flatten::flatten;
 use layer::{Key, Layers};
+use outline::Outliner;
 use output::Exported;
 use stage::{Build, StageState};
 
@@ -146,14 +152,15 @@ pub fn build(request: &BuildRequest, world: &World<'_>) -> Result<BuildOutcome, 
         sandbox: sandbox.as_ref(),
     };
     let platforms = shared.platforms()?;
+    let carried = shared.carry(&text, &platforms)?;
     let mut built = Vec::new();
     for platform in &platforms {
         if platforms.len() > 1 {
             world.observer.event(&BuildEvent::Platform(platform.clone()));
         }
-        built.push(shared.one_platform(platform)?);
+        built.push(shared.one_platform(platform, carried.as_ref())?);
     }
-    shared.finish(&built)
+    shared.finish(&built, carried.as_ref())
 }
 
 /// What the builds of all platforms share.
@@ -193,7 +200,26 @@ impl<'w> Shared<'_, 'w> {
         plan::plan(self.kubefile, arguments, self.request.target.as_deref(), self.request.from.as_deref())
     }
 
-    fn one_platform(&self, platform: &Platform) -> Result<(BuiltImage, Vec<LayerInfo>), BuildError> {
+    /// The container images that the context asks for.
+    fn carry(&self, text: &KubefileText, platforms: &[Platform]) -> Result<Option<Carried>, BuildError> {
+        let Some(carrier) = self.world.carrier else { return Ok(None) };
+        let outline = |platform: &Platform| {
+            let arguments = self.arguments(platform)?;
+            let (request, world, kubefile, context) = (self.request, self.world, self.kubefile, self.context);
+            let recipe = outline::recipe_name(text, context);
+            Outliner { request, world, kubefile, recipe, context, arguments: &arguments, platform }.run()
+        };
+        let outlines = platforms.iter().map(outline).collect::<Result<Vec<_>, _>>()?;
+        let (context, recipe) = (&*self.context.path, text.path.as_deref());
+        let order = CarryOrder { context, recipe, platforms, outlines: &outlines };
+        carrier.carry(&order).map(Some).map_err(|source| BuildError::Carry { source })
+    }
+
+    fn one_platform(
+        &self,
+        platform: &Platform,
+        carried: Option<&Carried>,
+    ) -> Result<(BuiltImage, Vec<LayerInfo>), BuildError> {
         let request = self.request;
         let arguments = self.arguments(platform)?;
         let unused: Vec<&str> = arguments.unused(self.kubefile).collect();
@@ -214,13 +240,23 @@ impl<'w> Shared<'_, 'w> {
             timestamp: self.timestamp,
             directories: self.directories,
             sandbox: self.sandbox,
+            kept_out: carried.map_or_else(KeptOut::default, |_| KeptOut::of(&self.context.path)),
         };
         let mut state = build.run(&plan)?;
-        let layers = match request.layering {
+        let mut layers = match request.layering {
             Layering::PerInstruction => state.files.layers().to_vec(),
             Layering::Squashed => self.squash(&mut state)?,
         };
         self.complete(&mut state);
+        if let Some(carried) = carried.filter(|carried| carried.form == CarriedForm::Layer) {
+            let lock = &carried.lock;
+            let layer = carrying::registry_layer(self.world, self.layers, lock, platform, self.timestamp)?;
+            if let Some(layer) = layer {
+                layers.push(layer.info());
+                let created = clock::rfc3339(self.timestamp);
+                config::note(&mut state.config, &created, "sealos: carried images".to_owned(), config::MadeLayer::Yes);
+            }
+        }
         let config = &mut state.config;
         config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
         let annotations = request.annotations.iter().cloned().collect();
@@ -277,19 +313,30 @@ impl<'w> Shared<'_, 'w> {
     }
 
     /// Names for the images, and whatever else was asked for.
-    fn finish(&self, built: &[(BuiltImage, Vec<LayerInfo>)]) -> Result<BuildOutcome, BuildError> {
+    fn finish(
+        &self,
+        built: &[(BuiltImage, Vec<LayerInfo>)],
+        carried: Option<&Carried>,
+    ) -> Result<BuildOutcome, BuildError> {
         let (request, store) = (self.request, self.world.store);
         let exported: Vec<Exported<'_>> = built.iter().map(|(image, layers)| Exported { image, layers }).collect();
         output::export(request, self.world, &exported)?;
         let images: Vec<BuiltImage> = built.iter().map(|(image, _)| image.clone()).collect();
         let annotations = request.annotations.iter().cloned().collect();
-        let (root, id) = match &images[..] {
-            [image] => {
+        let beside = carried.filter(|carried| carried.form == CarriedForm::Native && !carried.lock.images.is_empty());
+        let (root, id) = match (&images[..], beside) {
+            (images, Some(carried)) => {
+                let roots: Vec<Descriptor> = images.iter().map(|image| image.manifest.clone()).collect();
+                let root = assemble(store, &Assembly { roots: &roots, lock: &carried.lock, annotations })?;
+                let id = root.digest;
+                (root, id)
+            }
+            ([image], None) => {
                 let mut root = image.manifest.clone();
                 root.platform = None;
                 (root, image.config)
             }
-            images => {
+            (images, None) => {
                 let root = image::store_index(store, images, request.format, &annotations)?;
                 let id = root.digest;
                 (root, id)

@@ -7,6 +7,7 @@ use oci::{ImageConfig, Platform};
 
 use super::arguments::{Arguments, Scope};
 use super::base::{self, BaseImage};
+use super::carrying::KeptOut;
 use super::clock::rfc3339;
 use super::config::{self, MadeLayer, Said};
 use super::context::Context;
@@ -38,6 +39,8 @@ pub(crate) struct Build<'a, 'w> {
     /// Directories of `--build-context`, opened.
     pub(crate) directories: &'a BTreeMap<String, Context>,
     pub(crate) sandbox: Option<&'a crate::sandbox::Sandbox>,
+    /// What of the context COPY and ADD do not see.
+    pub(crate) kept_out: KeptOut,
 }
 
 /// A stage that is being built, or is done.

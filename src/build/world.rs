@@ -6,8 +6,9 @@ use std::io::{Read, Write};
 use std::sync::{Mutex, PoisonError};
 
 use content::Disk;
-use oci::{Descriptor, Platform};
+use oci::{Descriptor, ImageConfig, Platform};
 
+use super::carrying::Carrier;
 use super::event::BuildObserver;
 use super::request::PullPolicy;
 
@@ -59,6 +60,21 @@ pub trait Resolver: Send + Sync {
         policy: PullPolicy,
     ) -> Result<Option<Descriptor>, SeamError>;
 
+    /// The configuration of the image, without its layers: to know what it says before it is brought into the store.
+    /// None if it is not known who has it.
+    ///
+    /// # Errors
+    /// When there is no such image, or it cannot be looked at.
+    fn configuration(
+        &self,
+        name: &str,
+        platform: &Platform,
+        policy: PullPolicy,
+    ) -> Result<Option<ImageConfig>, SeamError> {
+        let (_, _, _) = (name, platform, policy);
+        Ok(None)
+    }
+
     /// The platforms that the image is there for, asked where it comes from; nothing is pulled.
     ///
     /// # Errors
@@ -104,6 +120,8 @@ pub struct World<'a> {
     pub fetch: &'a dyn Fetch,
     /// Who pulls images.
     pub resolver: &'a dyn Resolver,
+    /// Who brings the container images that the context asks for; none if nothing is carried.
+    pub carrier: Option<&'a dyn Carrier>,
     /// Who hears about it.
     pub observer: &'a dyn BuildObserver,
     /// Standard input, for `-`.
@@ -121,6 +139,7 @@ impl<'a> World<'a> {
             store,
             fetch: &Offline,
             resolver: &Offline,
+            carrier: None,
             observer,
             stdin: Mutex::new(Box::new(std::io::empty())),
             stdout: Mutex::new(Box::new(std::io::sink())),

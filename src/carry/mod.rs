@@ -1,7 +1,8 @@
 //! The container images of a context: found, resolved to digests, fetched, locked.
 //!
 //! ```text
-//! context ─ scan (lists, manifests, charts, kustomizations, commands) ─▶ Findings
+//! context  ─ scan (lists, manifests, charts, kustomizations, commands) ─▶ Findings
+//! Findings ─ gather (resolve, fetch in one queue) ─▶ ImageLock, everything in the store
 //! ```
 //!
 //! Invariants: only files of the context are read, through links as long as they stay inside; what cannot be read as
@@ -11,13 +12,22 @@
 
 mod charts;
 mod commands;
+mod directory;
 mod error;
 mod files;
+mod gather;
+mod known;
 mod kustomize;
 mod manifests;
+mod resolve;
 mod scan;
 #[cfg(test)]
 mod scan_tests;
+mod source;
 
-pub use error::CarryError;
+pub use directory::RegistryDirectory;
+pub use error::{CarryError, Failure};
+pub use gather::{Binding, GatherOrder, Gathered, gather};
+pub use resolve::{Lookup, Wanted};
 pub use scan::{CommandText, CopiedPath, ScanOrder, scan};
+pub use source::Repositories;

@@ -7,6 +7,7 @@ use oci::{Compression, Platform};
 
 use super::build_request::{self, build_context, named, output, secret};
 use super::build_world::{build, prepare};
+use super::carrying::CarryFlags;
 use super::error::CommandError;
 use super::go_bool;
 use super::registry::Registry;
@@ -126,6 +127,8 @@ pub(crate) struct Build {
     #[arg(short, long)]
     pub(crate) quiet: bool,
     #[command(flatten)]
+    pub(crate) carry: CarryFlags,
+    #[command(flatten)]
     pub(crate) registry: Registry,
     #[command(flatten)]
     ignored: Ignored,
@@ -137,7 +140,7 @@ impl Build {
         prepare(world, &request)?;
         let disk = world.disk()?;
         let reporter = world.reporter(Silence::from(self.quiet));
-        let built = build(&request, &disk, &self.registry, &*reporter);
+        let built = build(&request, &disk, &self.registry, &self.carry, &*reporter);
         reporter.finish();
         let outcome = built?;
         // A tar on stdout is the result then; the id would be in it.
@@ -194,14 +197,6 @@ pub(crate) enum NetworkMode {
 /// Flags of the Go sealos that change nothing here.
 #[derive(Debug, Args)]
 struct Ignored {
-    /// No container images are looked for yet.
-    #[arg(long, hide = true)]
-    no_carry: bool,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    save_image: Option<String>,
-    /// Everything carried is carried for all platforms that are built.
-    #[arg(long = "all", hide = true)]
-    all: bool,
     /// There are no working containers to remove.
     #[arg(long, alias = "purge", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     rm: Option<String>,

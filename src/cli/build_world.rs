@@ -2,10 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use content::{CopyOptions, Disk, platforms_of};
-use oci::{Descriptor, Platform, Reference};
+use content::{ContentError, CopyOptions, Disk, Image, load_image, platforms_of};
+use oci::{Descriptor, ImageConfig, Platform, Reference};
 use registry_client::RegistryError;
 
+use super::carrying::{BuildCarrier, CarryFlags};
 use super::error::CommandError;
 use super::registry::{Registry, client};
 use super::world::World;
@@ -51,14 +52,18 @@ pub(crate) fn build(
     request: &BuildRequest,
     disk: &Disk,
     args: &Registry,
+    flags: &CarryFlags,
     reporter: &dyn Reporter,
 ) -> Result<BuildOutcome, BuildError> {
     let network = Network { args, store: disk, reporter };
+    let jobs = (request.threads > 0).then_some(request.threads);
+    let carrier = BuildCarrier { args, flags, pull: request.pull, network: &network, jobs };
     let environment = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
     let world = build::World {
         store: disk,
         fetch: &network,
         resolver: &network,
+        carrier: flags.is_wanted().then_some(&carrier as &dyn build::Carrier),
         observer: &Showing::new(reporter),
         stdin: Mutex::new(Box::new(std::io::stdin())),
         stdout: Mutex::new(Box::new(std::io::stdout())),
@@ -108,6 +113,29 @@ impl Resolver for Network<'_> {
         }
     }
 
+    fn configuration(
+        &self,
+        name: &str,
+        platform: &Platform,
+        policy: PullPolicy,
+    ) -> Result<Option<ImageConfig>, SeamError> {
+        if let Some(image) = self.local(name, platform).map_err(|error| failed(error.into()))? {
+            return Ok(Some(image.config.value().clone()));
+        }
+        if policy == PullPolicy::Never {
+            return Ok(None);
+        }
+        let reference: Reference = name.parse().map_err(SeamError::new)?;
+        let client = client(self.args, reference.registry(), None);
+        let (repository, root, _) = transfer::resolve(&client, &reference).map_err(failed)?;
+        match load_image(&repository, &root, platform) {
+            Ok(image) => Ok(Some(image.config.value().clone())),
+            // It is said when the image is to be built upon.
+            Err(ContentError::NoPlatform { .. }) => Ok(None),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+
     fn platforms(&self, name: &str) -> Result<Vec<Platform>, SeamError> {
         let reference: Reference = name.parse().map_err(SeamError::new)?;
         let client = client(self.args, reference.registry(), None);
@@ -117,6 +145,20 @@ impl Resolver for Network<'_> {
 }
 
 impl Network<'_> {
+    /// The image in the store, if it is there for the platform.
+    pub(crate) fn local(&self, name: &str, platform: &Platform) -> Result<Option<Image>, ContentError> {
+        let root = match self.store.find(name) {
+            Ok(record) => record.root,
+            Err(ContentError::UnknownImage { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match load_image(self.store, &root, platform) {
+            Ok(image) => Ok(Some(image).filter(|image| image.config.value().platform().serves(platform))),
+            Err(ContentError::NoPlatform { .. } | ContentError::MissingBlob { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The image for a platform, pulled as the policy says.
     pub(crate) fn pull(
         &self,

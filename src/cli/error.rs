@@ -48,6 +48,8 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
     #[error(transparent)]
+    Serving(#[from] super::registry_verbs::RegistryFailure),
+    #[error(transparent)]
     Transfer(#[from] TransferError),
     #[error("cannot {verb} `{name}`")]
     Move { verb: &'static str, name: String, source: TransferError },
@@ -114,6 +116,7 @@ impl CommandError {
     /// 0 for a reader that went away, 2 for a wrong command line, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
+            Self::Serving(error) if error.is_usage() => 2,
             Self::Execute(error) => error.exit_code(),
             Self::Interrupted => 130,
             Self::Transfer(TransferError::Location(_) | TransferError::Name(_)) | Self::Usage(_) => 2,
@@ -137,6 +140,7 @@ impl CommandError {
         match self {
             Self::Content(error) => error.help(),
             Self::Registry(error) => error.help(),
+            Self::Serving(error) => error.help(),
             Self::Template(error) => error.help(),
             Self::Build(error) => error.help(),
             Self::Transfer(error) | Self::Move { source: error, .. } => error.help(),

@@ -13,6 +13,7 @@ mod ask;
 mod build;
 mod build_request;
 mod build_world;
+mod carrying;
 mod completion;
 mod conversion;
 mod copy;
@@ -38,6 +39,7 @@ mod prune;
 mod pull;
 mod push;
 mod registry;
+mod registry_verbs;
 mod rmi;
 mod row;
 mod run;
@@ -140,6 +142,7 @@ enum Verb {
     Prune(prune::Prune),
     Pull(Box<pull::Pull>),
     Push(Box<push::Push>),
+    Registry(registry_verbs::Registry),
     Rmi(rmi::Rmi),
     Run(Box<run::Run>),
     Save(save::Save),
@@ -166,6 +169,7 @@ impl Verb {
             Self::Prune(verb) => verb.run(world),
             Self::Pull(verb) => verb.run(world),
             Self::Push(verb) => verb.run(world),
+            Self::Registry(verb) => verb.run(world),
             Self::Rmi(verb) => verb.run(world),
             Self::Run(verb) => verb.run(world),
             Self::Save(verb) => verb.run(world),
@@ -209,6 +213,12 @@ pub fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     error.print().unwrap_or_default();
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// Says something on stderr that belongs to no result.
+pub(crate) fn note(text: std::fmt::Arguments<'_>) {
+    // Nobody is left to be told that stderr cannot be written.
+    writeln!(io::stderr(), "{text}").ok();
 }
 
 #[cfg(test)]

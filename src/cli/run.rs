@@ -8,6 +8,7 @@ use content::archive;
 use oci::Platform;
 
 use super::build_world::{build, prepare};
+use super::carrying::CarryFlags;
 use super::error::CommandError;
 use super::execution::{Showing, engine, unpack_options};
 use super::find_or_pull::{Wanted, find_or_pull, shown};
@@ -188,7 +189,8 @@ impl Run {
                 }
                 Kind::Directory => {
                     let reporter = world.reporter(Silence::from(self.quiet));
-                    let built = build(&self.recipe(argument), &disk, &registry, &*reporter);
+                    let flags = CarryFlags::default();
+                    let built = build(&self.recipe(argument), &disk, &registry, &flags, &*reporter);
                     reporter.finish();
                     let root = built?.root;
                     // The same directory is the same image in the cluster, whatever is in it by then.

@@ -14,6 +14,13 @@ use tempfile::NamedTempFile;
 
 use super::error::CommandError;
 
+/// Writes a whole file.
+pub(crate) fn write(target: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    let mut file = WholeFile::begin(target)?;
+    file.write_all(bytes).map_err(CommandError::io(format!("write {}", target.display())))?;
+    file.commit()
+}
+
 /// A file on its way to its name.
 pub(crate) struct WholeFile {
     target: PathBuf,

@@ -107,6 +107,24 @@ impl Findings {
         Self { ignore, ..Self::default() }
     }
 
+    /// Adds what was found elsewhere.
+    pub fn extend(&mut self, other: Self) {
+        for found in other.images.into_values() {
+            let Found { reference, from, origins } = found;
+            origins.into_iter().for_each(|origin| self.take(reference.clone(), from, origin));
+        }
+        for found in other.likely.into_values() {
+            found.origins.into_iter().for_each(|origin| self.report(found.reference.clone(), origin));
+        }
+        for archived in other.archives {
+            if !self.archives.contains(&archived) {
+                self.archives.push(archived);
+            }
+        }
+        self.notes.extend(other.notes);
+        self.mistakes.extend(other.mistakes);
+    }
+
     /// What is left out.
     pub fn ignore(&self) -> &Ignore {
         &self.ignore

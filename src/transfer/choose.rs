@@ -8,8 +8,8 @@
 //! A store keeps the index as it is, though only a part of it is there, so that a name means here what it means in the
 //! registry. Registries and files take whole images only: they get the one image, or an index of those chosen.
 
-use content::{ContentError, DocumentKind, Source, fetch_document, narrowed};
-use oci::{Descriptor, Digest, ImageConfig, Index, Manifest, MediaType, Platform, Raw};
+use content::{ContentError, DocumentKind, Source, companions, fetch_document, narrowed};
+use oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Raw};
 
 use super::error::TransferError;
 
@@ -164,9 +164,8 @@ impl Chooser<'_> {
                     let Some(next) = index.value().select(wanted).cloned() else {
                         return Err(self.no_platform(wanted, all));
                     };
-                    let is_cluster_image = index.value().artifact_type.as_deref() == Some(MediaType::CLUSTER_IMAGE);
-                    let carried = index.value().manifests.iter().filter(|entry| is_cluster_image && is_carried(entry));
-                    let carried: Vec<Descriptor> = carried.cloned().collect();
+                    // What a cluster image carries for this platform, and its lock.
+                    let carried = next.platform.as_ref().map(|own| companions(index.value(), own)).unwrap_or_default();
                     if self.indexes.iter().all(|(known, _)| known.digest != what.digest) {
                         self.indexes.push((what.clone(), index.bytes().to_vec()));
                     }
@@ -194,11 +193,6 @@ impl Chooser<'_> {
             available: if available.is_empty() { "none".to_owned() } else { available.join(", ") },
         }
     }
-}
-
-/// What a cluster image carries: the container images and their lock, which are for no platform by themselves.
-fn is_carried(entry: &Descriptor) -> bool {
-    entry.platform.as_ref().is_none_or(|platform| platform.os == "unknown")
 }
 
 /// The platforms that an index has images for, each once, in its order.

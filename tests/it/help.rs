@@ -2,7 +2,7 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 22] = [
     "build",
     "completion",
     "copy",
@@ -18,6 +18,7 @@ const VERBS: [&str; 21] = [
     "prune",
     "pull",
     "push",
+    "registry",
     "rmi",
     "run",
     "save",

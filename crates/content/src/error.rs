@@ -16,6 +16,9 @@ pub enum DocumentKind {
     /// Any other JSON document.
     #[error("not the JSON that was expected: {0}")]
     Json(#[from] serde_json::Error),
+    /// An image lock.
+    #[error("the image lock cannot be used: {0}")]
+    Lock(#[from] crate::LockError),
 }
 
 /// Why content could not be read, moved or kept. The text names the place, so that of two sides of a copy the failing

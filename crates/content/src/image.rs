@@ -99,6 +99,29 @@ pub fn find_image(source: &dyn Source, root: &Descriptor, platform: &Platform) -
     })
 }
 
+impl FoundImage {
+    /// The manifests that have to be there for this image: its own, and of a cluster image those of the images that it
+    /// carries, and the lock.
+    pub fn roots(&self) -> Vec<Descriptor> {
+        let own = &self.image.manifest_descriptor;
+        let mut roots = vec![own.clone()];
+        if let Some(platform) = &own.platform {
+            for (what, bytes) in &self.indexes {
+                // These bytes were parsed before.
+                if let Ok(Manifest::Index(index)) = Manifest::parse(&what.media_type, bytes.clone()) {
+                    roots.extend(crate::companions(index.value(), platform));
+                }
+            }
+        }
+        roots
+    }
+
+    /// The indexes that lead to the image, outermost first: their descriptors and bytes, verified.
+    pub fn indexes(&self) -> &[(Descriptor, Vec<u8>)] {
+        &self.indexes
+    }
+}
+
 /// The platforms that a root has images for, as it lists them; attestations and carried images have none.
 ///
 /// # Errors
@@ -125,8 +148,9 @@ pub fn platforms_of(source: &dyn Source, root: &Descriptor) -> Result<Vec<Platfo
     }
 }
 
-/// Copies one image of an index, and the indexes that lead to it as they are: the root can be named in the sink, and
-/// for this image (and others copied like it) no registry is needed any more. Their other images are not there.
+/// Copies one image of an index with the images that it carries, and the indexes that lead to it as they are: the root
+/// can be named in the sink, and for this image (and others copied like it) no registry is needed any more. Their other
+/// images are not there.
 ///
 /// # Errors
 /// As [`copy`]; the sink may refuse an index whose images are not all there.
@@ -137,7 +161,7 @@ pub fn copy_image(
     options: &CopyOptions,
     observer: &dyn Observer,
 ) -> Result<Copied, ContentError> {
-    let copied = copy(from, to, std::slice::from_ref(&found.image.manifest_descriptor), options, observer)?;
+    let copied = copy(from, to, &found.roots(), options, observer)?;
     for (what, bytes) in found.indexes.iter().rev() {
         to.publish(what, bytes)?;
     }

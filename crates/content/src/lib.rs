@@ -13,7 +13,7 @@
 
 pub mod archive;
 mod blob_dir;
-mod cluster_image;
+pub mod cluster_image;
 pub mod convert;
 pub mod copy;
 mod disk;
@@ -41,7 +41,9 @@ pub mod tar;
 mod traits;
 mod write_back;
 
-pub use cluster_image::{ImageLock, LockError, LockedImage, LockedPlatform, Origin};
+pub use cluster_image::{
+    Assembly, ClusterImage, ImageLock, LockError, LockedImage, LockedPlatform, Origin, assemble, companions,
+};
 pub use copy::{Copied, CopyJob, CopyOptions, Sparse, copy, copy_all};
 pub use disk::{Disk, PruneMode, PruneScope, Pruned, Record, Scratch};
 pub use docker_dir::DockerDir;

@@ -157,9 +157,9 @@ impl Guard {
         }
     }
 
-    fn refuse(&self, lack: Lack, head: &Head<'_>, needs: &[Need<'_>]) -> Verdict {
+    fn refuse(&self, lack: Lack, who: Identity, head: &Head<'_>, needs: &[Need<'_>]) -> Verdict {
         match lack {
-            Lack::Right(text) => Verdict::Deny(text),
+            Lack::Right(text) => Verdict::Deny { who, text },
             Lack::Login => self.challenge(head, needs, None, "authentication is required"),
             Lack::Scope => {
                 self.challenge(head, needs, Some("insufficient_scope"), "the token does not grant what is asked for")
@@ -177,7 +177,7 @@ impl Access for Guard {
         };
         match needs.iter().try_for_each(|need| self.check(&who, *need)) {
             Ok(()) => Verdict::Allow(who),
-            Err(lack) => self.refuse(lack, head, needs),
+            Err(lack) => self.refuse(lack, who, head, needs),
         }
     }
 

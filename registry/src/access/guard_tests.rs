@@ -109,6 +109,14 @@ fn allowed(verdict: Verdict) -> Identity {
 }
 
 #[track_caller]
+fn denied(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Deny { text, .. } => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
 fn challenged(verdict: Verdict) -> (String, String) {
     match verdict {
         Verdict::Challenge { offers, text } => (offers.join(" | "), text),
@@ -124,12 +132,9 @@ fn by_default_everybody_may_read_and_nobody_may_write() {
     }
     for (action, text) in [(Action::Push, "nobody may push to `a/b`"), (Action::Delete, "nobody may delete from `a/b`")]
     {
-        assert_eq!(GET.of(&guard, &[need("a/b", action)]), Verdict::Deny(text.to_owned()));
+        assert_eq!(denied(GET.of(&guard, &[need("a/b", action)])), text);
         // Credentials that a client has saved mean nothing here.
-        assert_eq!(
-            GET.with("Basic bWU6aHVudGVyMg==").of(&guard, &[need("a/b", action)]),
-            Verdict::Deny(text.to_owned())
-        );
+        assert_eq!(denied(GET.with("Basic bWU6aHVudGVyMg==").of(&guard, &[need("a/b", action)])), text);
     }
     let open = open(AccessOptions { anonymous: Actions::ALL, ..AccessOptions::default() });
     allowed(GET.of(&open, &[need("a/b", Action::Delete), need("c", Action::Push)]));
@@ -225,13 +230,13 @@ fn rules_say_who_may_do_what() {
         (&ben, &[need("open/x", Action::Push)], "`ben` may not push to `open/x`"),
         (&ben, &[Need::Operate], "`ben` may not see the operator's figures"),
     ] {
-        assert_eq!(GET.with(authorization).of(&guard, needs), Verdict::Deny(text.to_owned()), "{text}");
+        assert_eq!(denied(GET.with(authorization).of(&guard, needs)), text);
     }
     allowed(GET.of(&guard, &[Need::Base, Need::Catalog, need("open/x", Action::Pull)]));
     challenged(GET.of(&guard, &[need("team/a", Action::Pull)]));
     fs::write(&policy, "rules:\n- {who: ['*'], may: [pull], in: ['*']}\n").unwrap();
     reload(&guard);
-    assert!(matches!(GET.with(&anna).of(&guard, &[need("team/a", Action::Push)]), Verdict::Deny(_)));
+    assert!(matches!(GET.with(&anna).of(&guard, &[need("team/a", Action::Push)]), Verdict::Deny { .. }));
     challenged(GET.of(&guard, &[Need::Base]));
 }
 
@@ -272,7 +277,10 @@ fn a_token_grants_what_was_asked_for_and_is_allowed() {
     let (offers, text) = challenged(GET.with(&token).of(guard, &[need("team/b", Action::Pull)]));
     assert!(offers.ends_with(",scope=\"repository:team/b:pull\",error=\"insufficient_scope\""), "{offers}");
     assert_eq!(text, "the token does not grant what is asked for");
-    assert!(matches!(GET.with(&token).of(guard, &[need("team/a", Action::Delete)]), Verdict::Deny(_)), "nor may she");
+    assert!(
+        matches!(GET.with(&token).of(guard, &[need("team/a", Action::Delete)]), Verdict::Deny { .. }),
+        "nor may she"
+    );
     // A token is not turned into a wider one, and a refresh token is no token for access.
     assert_eq!(get("scope=repository:team/b:pull").with(&token).token(&route).0, Status::UNAUTHORIZED);
     let refresh = answer["refresh_token"].as_str().unwrap();
@@ -366,7 +374,7 @@ fn tokens_of_another_registry_are_taken_with_its_published_key() {
     fs::write(&policy, "rules: [{who: [anna], may: [pull], in: ['*']}]").unwrap();
     let ruled = open(AccessOptions { policy: Some(policy), ..options });
     allowed(GET.with(&token).of(&ruled, &[need("a", Action::Pull)]));
-    assert!(matches!(GET.with(&token).of(&ruled, &[need("a", Action::Push)]), Verdict::Deny(_)));
+    assert!(matches!(GET.with(&token).of(&ruled, &[need("a", Action::Push)]), Verdict::Deny { .. }));
     challenged(GET.with(&nobody).of(&ruled, &[need("a", Action::Pull)]));
     // Another key: what was verified before is not taken any more.
     fs::write(

@@ -35,6 +35,17 @@ pub enum BackendError {
         /// How.
         reason: String,
     },
+    /// An archive that has to be read from its beginning for every byte.
+    #[error("{path} is compressed with {packing} as a whole: it cannot be served where it lies")]
+    Packed {
+        /// The archive.
+        path: String,
+        /// How.
+        packing: &'static str,
+    },
+    /// What lies there is not what it should be.
+    #[error(transparent)]
+    Content(#[from] content::ContentError),
     /// The place does not take anything.
     #[error("{0} is read only")]
     ReadOnly(String),
@@ -49,6 +60,19 @@ pub enum BackendError {
 }
 
 impl BackendError {
+    /// What to do about it, if that is known.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Packed { path, packing } => {
+                let program = if *packing == "zstd" { "zstd" } else { *packing };
+                Some(format!("unpack it first: `{program} -d {path}`"))
+            }
+            Self::Content(error) => error.help(),
+            Self::Damaged { .. } => Some("`sealos registry scrub` finds and repairs what is damaged".to_owned()),
+            _ => None,
+        }
+    }
+
     /// For `map_err`: an I/O error with what was being done.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();

@@ -6,6 +6,8 @@
 
 mod distribution;
 mod error;
+mod images;
+mod layered;
 mod tree;
 
 use std::ops::Range;
@@ -16,8 +18,10 @@ use oci::{Descriptor, Digest};
 use crate::http::Body;
 use crate::names::{Name, Tag, Which};
 
-pub use distribution::Distribution;
+pub use distribution::{Collected, Distribution, GcOptions, Leftovers, Pruning, Repair, Scrubbed, Step, Untagged};
 pub use error::BackendError;
+pub use images::Images;
+pub use layered::Layered;
 
 /// A manifest, with the bytes that were pushed.
 #[derive(Clone, Debug)]

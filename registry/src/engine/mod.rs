@@ -228,7 +228,8 @@ impl Engine {
             if self.table.has_room() {
                 self.arm_listeners();
             }
-            if seats.threads() == 0 {
+            // They also end when the end was asked for in this moment.
+            if seats.threads() == 0 && !self.stop.is_set() {
                 return Err(io::Error::other("no thread is left"));
             }
         }

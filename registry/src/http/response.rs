@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// A status code.
@@ -142,6 +143,52 @@ impl Body {
             Self::File { length, .. } => Some(*length),
             Self::Stream { length, .. } => *length,
         }
+    }
+}
+
+impl Body {
+    /// The bytes as a stream.
+    pub fn into_reader(self) -> Box<dyn Read + Send> {
+        match self {
+            Self::Empty | Self::Absent(_) => Box::new(io::empty()),
+            Self::Bytes(bytes) => Box::new(io::Cursor::new(bytes)),
+            Self::Shared(bytes, range) => Box::new(Shared { bytes, range }),
+            Self::File { file, from, length } => Box::new(Part { file, at: from, left: length }),
+            Self::Stream { reader, .. } => reader,
+        }
+    }
+}
+
+struct Shared {
+    bytes: Arc<[u8]>,
+    range: std::ops::Range<usize>,
+}
+
+impl Read for Shared {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = buffer.len().min(self.range.len());
+        buffer[..count].copy_from_slice(&self.bytes[self.range.start..self.range.start + count]);
+        self.range.start += count;
+        Ok(count)
+    }
+}
+
+struct Part {
+    file: File,
+    at: u64,
+    left: u64,
+}
+
+impl Read for Part {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let count = self.file.read_at(&mut buffer[..most], self.at)?;
+        if count == 0 && most > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.at += count as u64;
+        self.left -= count as u64;
+        Ok(count)
     }
 }
 

@@ -145,6 +145,9 @@ impl From<BackendError> for Fault {
             BackendError::Upstream { .. } => {
                 unknown(Status::BAD_GATEWAY, "the registry behind this one does not answer")
             }
+            BackendError::Content(_) | BackendError::Packed { .. } => {
+                unknown(Status::INTERNAL_SERVER_ERROR, "the registry cannot read what it serves")
+            }
             BackendError::ReadOnly(_) => Self::read_only(),
             BackendError::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

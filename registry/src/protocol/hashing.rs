@@ -30,9 +30,15 @@ pub(super) enum Stuck {
     /// The client's side: what was read before is in the upload.
     Body(io::Error),
     /// Ours: what is in the upload is not known.
-    Place(BackendError),
+    Place(Box<BackendError>),
     /// The body is longer than was said.
     Long,
+}
+
+impl Stuck {
+    fn place(error: BackendError) -> Self {
+        Self::Place(Box::new(error))
+    }
 }
 
 impl Hashing {
@@ -88,14 +94,14 @@ impl Hashing {
         if count < most || length.is_some_and(|length| length <= most as u64) {
             // All of it is here.
             first.truncate(count);
-            upload.append(&first).map_err(Stuck::Place)?;
+            upload.append(&first).map_err(Stuck::place)?;
             self.take(&first);
             told(upload.offset());
             return end(body);
         }
         seat::leave();
         if let Some(length) = length {
-            upload.reserve(length).map_err(Stuck::Place)?;
+            upload.reserve(length).map_err(Stuck::place)?;
         }
         self.pump_on(first, body, upload, told)
     }
@@ -120,7 +126,7 @@ impl Hashing {
             let mut made = 1;
             let (mut piece, mut count) = (first, PIECE);
             loop {
-                upload.append(&piece[..count]).map_err(Stuck::Place)?;
+                upload.append(&piece[..count]).map_err(Stuck::place)?;
                 told(upload.offset());
                 // The other thread lives until the channel is closed.
                 full.send((piece, count)).ok();

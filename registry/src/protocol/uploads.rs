@@ -255,7 +255,7 @@ fn busy() -> Fault {
 fn fault(stuck: Stuck) -> Fault {
     match stuck {
         Stuck::Body(error) => Fault::body(&error),
-        Stuck::Place(error) => error.into(),
+        Stuck::Place(error) => (*error).into(),
         Stuck::Long => Fault::new(Status::BAD_REQUEST, Code::SizeInvalid, "the body is longer than it says"),
     }
 }

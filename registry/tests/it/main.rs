@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
 mod browser;
+mod clients;
 mod conformance;
 mod page;
 mod server;
 mod shelf;
+mod site;

@@ -16,7 +16,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn with(registry: Registry) -> Self {
-        let listener = Listener::tcp("127.0.0.1:0").unwrap();
+        Self::on(Listener::tcp("127.0.0.1:0").unwrap(), registry)
+    }
+
+    pub(crate) fn on(listener: Listener, registry: Registry) -> Self {
         let address = listener.name().to_owned();
         let stop = Stop::new().unwrap();
         let own = stop.clone();

@@ -1,5 +1,6 @@
 //! Fills a registry with images of every kind, through its own backend.
 
+use std::process::Command;
 use std::sync::Arc;
 
 use oci::{Digest, MediaType};
@@ -65,6 +66,22 @@ impl Shelf {
         let manifest =
             json!({ "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST, "config": config, "layers": layers });
         self.manifest(name, tag, &manifest)
+    }
+
+    /// An image that can be unpacked.
+    pub(crate) fn real_image(&self, name: &str, tag: &str) -> Value {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("greeting"), "hello").unwrap();
+        let tar = Command::new("tar").arg("-C").arg(dir.path()).args(["-cf", "-", "greeting"]).output().unwrap().stdout;
+        std::fs::write(dir.path().join("layer"), &tar).unwrap();
+        let gzip = Command::new("gzip").arg("-cn").arg(dir.path().join("layer")).output().unwrap().stdout;
+        let config = json!({ "os": "linux", "architecture": "amd64", "config": {},
+            "rootfs": { "type": "layers", "diff_ids": [Digest::of(&tar).to_string()] } });
+        let config = self.blob(name, MediaType::OCI_CONFIG, config.to_string().as_bytes());
+        let layers = [self.blob(name, MediaType::OCI_LAYER_GZIP, &gzip)];
+        let manifest =
+            json!({ "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST, "config": config, "layers": layers });
+        self.manifest(name, Some(tag), &manifest)
     }
 
     /// An image for several platforms.

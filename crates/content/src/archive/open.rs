@@ -201,6 +201,23 @@ impl Archive {
         &self.images
     }
 
+    /// Where a blob lies in the archive's file: its offset and size in bytes. None when it is not there, was made for
+    /// the archive ([`Archive::made`]), or the archive is no plain tar.
+    pub fn extent(&self, digest: &Digest) -> Option<(u64, u64)> {
+        match &self.kind {
+            Kind::Tar(Tar { bytes: Bytes::Plain(_), blobs, .. }) => blobs.get(digest).map(|e| (e.offset, e.size)),
+            _ => None,
+        }
+    }
+
+    /// A manifest that was made for an archive that has none.
+    pub fn made(&self, digest: &Digest) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Tar(tar) => tar.made.get(digest).map(Vec::as_slice),
+            _ => None,
+        }
+    }
+
     /// The images that a layout calls so, letter by letter; a bare tag, mostly.
     pub fn images_called(&self, label: &str) -> Vec<Named> {
         let is_it = |(own, _): &&(String, Descriptor)| own == label;

@@ -11,9 +11,11 @@
 
 mod cache;
 mod catalog;
+mod gc;
 mod paths;
 mod read;
 mod referrers;
+mod scrub;
 mod tags;
 mod upload;
 mod write;
@@ -23,6 +25,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use oci::Digest;
+
+pub use gc::{Collected, GcOptions, Leftovers, Pruning, Step, Untagged};
+pub use scrub::{Repair, Scrubbed};
 
 use super::tree::disk::DiskTree;
 use super::tree::memory::MemoryTree;

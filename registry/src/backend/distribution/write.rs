@@ -68,11 +68,11 @@ impl Inner {
         self.writing()?.lock(&keys).map_err(|error| self.failed("lock", "blobs", error))
     }
 
-    fn remove(&self, path: &str) -> Result<(), BackendError> {
+    pub(super) fn remove(&self, path: &str) -> Result<(), BackendError> {
         self.writing()?.remove(path).map_err(|error| self.failed("remove", path, error))
     }
 
-    fn delete_tag(&self, repository: &Name, tag: &Tag) -> Result<bool, BackendError> {
+    pub(super) fn delete_tag(&self, repository: &Name, tag: &Tag) -> Result<bool, BackendError> {
         let is_there = self.link(&paths::current(repository, tag))?.is_some();
         // First what makes it a tag, so that an interruption leaves no half of one.
         self.remove(&paths::current(repository, tag))?;

@@ -167,6 +167,13 @@ impl Writing for DiskTree {
         }
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let target = self.at(to);
+        let made = parents(&target)?;
+        fs::rename(self.at(from), &target)?;
+        sync(&target, &made)
+    }
+
     fn touch(&self, path: &str) -> io::Result<()> {
         let file = File::open(self.at(path))?;
         let now = SystemTime::now();

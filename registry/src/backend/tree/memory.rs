@@ -126,6 +126,12 @@ impl Writing for MemoryTree {
         Ok(())
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let item = self.files().remove(from).ok_or(io::ErrorKind::NotFound)?;
+        self.files().insert(to.to_owned(), item);
+        Ok(())
+    }
+
     fn touch(&self, path: &str) -> io::Result<()> {
         match self.files().get_mut(path) {
             Some(Item::File { changed, .. }) => {

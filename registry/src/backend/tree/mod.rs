@@ -73,6 +73,9 @@ pub(super) trait Writing: Send + Sync {
     /// Removes a file, or a directory with everything in it. That it is gone already is no error.
     fn remove(&self, path: &str) -> io::Result<()>;
 
+    /// Moves a file, with the directories that its new place needs.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
     /// Sets the time of a file to now.
     fn touch(&self, path: &str) -> io::Result<()>;
 
