@@ -8,6 +8,7 @@ use content::tar::TarError;
 use oci::Digest;
 
 use super::world::SeamError;
+use crate::cluster::ClusterError;
 use crate::kubefile::KubefileError;
 use crate::rootfs::RootfsError;
 use crate::sandbox::SandboxError;
@@ -253,6 +254,9 @@ pub enum BuildError {
     /// An entry of a layer cannot be written.
     #[error("cannot make the layer")]
     Tar(#[source] TarError),
+    /// An image's labels say what nobody knows.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// A secret that RUN needs was not given.
     #[error("RUN needs the secret `{id}`, which was not given")]
     NoSecret {
@@ -304,6 +308,7 @@ impl BuildError {
             Self::Sandbox(error) => error.help(),
             Self::Rootfs(error) => error.help(),
             Self::Content(error) => error.help(),
+            Self::Cluster(error) => error.help(),
             Self::Archive { source, .. } | Self::Tar(source) => source.help(),
             Self::Fetch { source, .. } | Self::Pull { source, .. } | Self::Carry { source } => source.help.clone(),
             Self::NoImage { pull_forbidden: true, .. } => {

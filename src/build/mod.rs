@@ -25,6 +25,7 @@ mod carrying;
 mod clock;
 mod config;
 mod context;
+mod convert;
 mod copy;
 mod copy_step;
 mod destination;
@@ -39,6 +40,7 @@ mod image;
 mod item;
 mod kubefile_source;
 mod layer;
+mod merge;
 mod mode;
 mod outline;
 mod output;
@@ -64,10 +66,12 @@ use content::{Assembly, LayerInfo, Sink, assemble};
 use oci::{Descriptor, Digest, Platform, Reference};
 
 pub use carrying::{Carried, CarriedForm, Carrier, CarryOrder};
+pub use convert::{Converted, convert};
 pub use error::BuildError;
 pub use event::{BuildEvent, BuildObserver, OutputStream, Unobserved};
 pub use image::BuiltImage;
 pub use kubefile_source::{KubefileText, NAMES, find_and_parse as find_kubefile};
+pub use merge::merge;
 pub use outline::{Outline, OutlinedCommand, outline};
 pub use plan::{Base, BuildPlan, PlannedStage, needs_privilege};
 pub use request::{
@@ -249,8 +253,8 @@ impl<'w> Shared<'_, 'w> {
         };
         self.complete(&mut state);
         if let Some(carried) = carried.filter(|carried| carried.form == CarriedForm::Layer) {
-            let lock = &carried.lock;
-            let layer = carrying::registry_layer(self.world, self.layers, lock, platform, self.timestamp)?;
+            let (store, observer, what) = (self.world.store, self.world.observer, (&carried.lock, platform));
+            let layer = carrying::registry_layer(store, observer, self.layers, what, self.timestamp)?;
             if let Some(layer) = layer {
                 layers.push(layer.info());
                 let created = clock::rfc3339(self.timestamp);

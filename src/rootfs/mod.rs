@@ -32,7 +32,7 @@ pub use extract::Extractor;
 pub use options::{Holes, Limits, Ownership, UnpackOptions, Unpacked, Warning};
 pub use spool::Spool;
 pub use tree::{Node, Tree};
-pub use unpack::unpack;
+pub use unpack::{unpack, unpack_some};
 pub use walk::{Contents, DirWalk, Walked};
 
 pub(crate) use metadata::{OPAQUE_XATTRS, is_carried};

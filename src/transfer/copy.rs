@@ -8,13 +8,16 @@ use std::path::Path;
 
 use content::archive::Format;
 use content::convert::{Conversion, Converted};
-use content::{ContentError, CopyOptions, Layout, Named, Observer, Outline, Overlay, Silent, Sink, Source, present};
+use content::{
+    ContentError, CopyOptions, Disk, Layout, Named, Observer, Outline, Overlay, Silent, Sink, Source, present,
+};
 use oci::{Compression, Descriptor, Platform, Reference};
 
 use super::choose::{Choice, Platforms, choose};
 use super::error::TransferError;
 use super::places::{LazyStore, Origin};
 use super::recompress::{Stage, recompress};
+use super::staging::{Staged, staged};
 use super::target::{Indexed, Target};
 use crate::report::{Event, Reporter, Watch, size};
 
@@ -93,6 +96,7 @@ pub(crate) fn copy_image(
     let choice = choose(source, &root, &shown, &platforms)?;
     say_platforms(reporter, &shown, &choice);
     let conversion = conversion(origin, target, wish);
+    let wish = &CopyWish { options: with_mounts(&wish.options, origin, target), ..wish.clone() };
     let watch = Watch(reporter);
 
     if let (Target::Store(disk, name), true) = (target, conversion.is_none()) {
@@ -116,7 +120,14 @@ pub(crate) fn copy_image(
     let root = match conversion.is_none() {
         true => {
             hint_uncompressed(source, &narrowed, &whole, target, reporter)?;
-            target.write(&narrowed, &whole, store, &wish.options, &watch)?;
+            match target {
+                Target::Archive(..) if origin.is_remote() => {
+                    let image = Staged { source: &narrowed, root: whole.clone() };
+                    let write = |disk: &Disk| target.write(disk, &whole, store, &wish.options, &watch);
+                    staged(&[image], store.disk()?, &wish.options, reporter, write)?;
+                }
+                _ => target.write(&narrowed, &whole, store, &wish.options, &watch)?,
+            }
             whole
         }
         false => converted(&narrowed, &whole, target, store, &conversion, wish, reporter)?,
@@ -168,6 +179,16 @@ fn conversion(origin: &Origin<'_>, target: &Target<'_>, wish: &CopyWish) -> Conv
     conversion
 }
 
+/// Where blobs of the target's own registry may be mounted from.
+fn with_mounts(options: &CopyOptions, origin: &Origin<'_>, target: &Target<'_>) -> CopyOptions {
+    let mut options = options.clone();
+    if let Target::Registry(_, name) = target {
+        let is_same = |other: &Reference| other.registry() == name.registry();
+        options.mounts.extend(origin.repositories().into_iter().filter(is_same));
+    }
+    options
+}
+
 fn say_platforms(reporter: &dyn Reporter, name: &str, choice: &Choice) {
     if choice.left_out.is_empty() || choice.platforms.is_empty() {
         return;
@@ -180,7 +201,7 @@ fn say_platforms(reporter: &dyn Reporter, name: &str, choice: &Choice) {
 /// Into the store, the index stays what it is though only a part of it comes.
 fn into_store(
     source: &dyn Source,
-    disk: &content::Disk,
+    disk: &Disk,
     name: Option<&Reference>,
     choice: &Choice,
     wish: &CopyWish,

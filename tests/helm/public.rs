@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sealos::charts::{self, Links};
-use sealos::helm::{self, RenderOptions, Values, ValuesFile};
+use sealos::helm::{self, Ignore, RenderOptions, Values, ValuesFile};
 use sealos::template::version_satisfies;
 use sealos::yaml::{self, Numbers};
 use serde_json::{Value as Json, json};
@@ -30,6 +30,11 @@ const REPOSITORIES: &[&str] = &[
     "github.com/traefik/traefik-helm-chart@v41.6.0+incompatible",
     "github.com/hashicorp/vault-helm@v0.34.1",
     "istio.io/istio@v0.0.0-20260827124520-eed52ebb66ad",
+    "github.com/grafana-community/helm-charts@v0.0.0-20260829030558-dbf9f4fb5fa1",
+    "github.com/DandyDeveloper/charts@v0.0.0-20260615041936-2e2539a8960e",
+    "github.com/vmware-tanzu/helm-charts@v0.0.0-20260916040517-6b2197350079",
+    "github.com/kyverno/kyverno@v1.19.1",
+    "sigs.k8s.io/descheduler@v0.36.0",
 ];
 
 const KUBE: &str = "v1.34.0";
@@ -98,20 +103,22 @@ fn assemble(chart: &Found, to: &Path, all: &[Found]) -> Result<(), String> {
         if target.exists() {
             continue;
         }
-        let fits = |found: &&Found| found.name == *name && version_satisfies(&found.version, version).unwrap_or(false);
-        let found = all.iter().find(fits).ok_or_else(|| format!("needs {name} {version}"))?;
+        // Another version than wanted is taken without its alias, by Helm too: no less a case to compare.
+        let named = || all.iter().filter(|found| found.name == *name);
+        let fitting = named().find(|found| version_satisfies(&found.version, version).unwrap_or(false));
+        let found = fitting.or_else(|| named().next()).ok_or_else(|| format!("needs {name} {version}"))?;
         assemble(found, &target, all)?;
     }
     Ok(())
 }
 
-fn files(root: &Path, below: &Path, found: &mut BTreeMap<String, String>) {
+fn files(root: &Path, below: &Path, ignore: &Ignore, found: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(below).unwrap() {
         let path = entry.unwrap().path();
+        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         if path.is_dir() {
-            files(root, &path, found);
-        } else {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            files(root, &path, ignore, found);
+        } else if !ignore.leaves_out(&name) {
             found.insert(name, STANDARD.encode(fs::read(&path).unwrap()));
         }
     }
@@ -178,7 +185,11 @@ fn documents(text: &str) -> Result<Json, String> {
 }
 
 /// What is different, if anything is.
-fn compare(theirs: &Answer, again: &Answer, ours: Result<Vec<helm::Rendered>, String>) -> Result<Outcome, String> {
+fn compare(
+    theirs: &Answer,
+    again: impl FnOnce() -> Answer,
+    ours: Result<Vec<helm::Rendered>, String>,
+) -> Result<Outcome, String> {
     let ours = match (&theirs.error, ours) {
         (Some(_), Err(_)) => return Ok(Outcome::BothRefuse),
         (Some(error), Ok(_)) => return Err(format!("helm refuses: {error}")),
@@ -193,6 +204,7 @@ fn compare(theirs: &Answer, again: &Answer, ours: Result<Vec<helm::Rendered>, St
     if theirs.rendered.keys().ne(ours.keys()) {
         return Err(format!("templates: helm {} / ours {}", names(&theirs.rendered), names(&ours)));
     }
+    let again = again();
     for (name, their_text) in &theirs.rendered {
         let (our_text, second) = (&ours[name], again.rendered.get(name).cloned().unwrap_or_default());
         if their_text == our_text {
@@ -254,17 +266,20 @@ fn charts_of_other_people_render_as_helm_renders_them() {
                         continue;
                     }
                     let mut contents = BTreeMap::new();
-                    files(&root, &root, &mut contents);
+                    let ignore = fs::read_to_string(root.join(Ignore::FILE));
+                    let ignore = ignore.map_or_else(|_| Ignore::default(), |text| Ignore::parse(&text).unwrap());
+                    files(&root, &root, &ignore, &mut contents);
                     let tries = tries(&root);
                     let ask_one = |values: &[String]| json!({"ask": "render", "files": contents, "values_files": values, "kube": KUBE});
-                    let questions: Vec<Json> = tries.iter().flat_map(|(_, v)| [ask_one(v), ask_one(v)]).collect();
+                    let questions: Vec<Json> = tries.iter().map(|(_, values)| ask_one(values)).collect();
                     let answers = ask(&questions);
                     let loaded = charts::read(&root, Links::Anywhere).map_err(|e| e.to_string());
-                    for ((name, values), pair) in tries.iter().zip(answers.chunks(2)) {
+                    for ((name, values), theirs) in tries.iter().zip(&answers) {
                         let ours = loaded.as_ref().map_err(Clone::clone).and_then(|chart| {
                             helm::render(chart, &options(values)).map_err(|e| e.to_string())
                         });
-                        match compare(&pair[0], &pair[1], ours) {
+                        let again = || ask(&[ask_one(values)]).remove(0);
+                        match compare(theirs, again, ours) {
                             Ok(outcome) => *results.lock().unwrap().0.entry(outcome).or_insert(0) += 1,
                             Err(why) => {
                                 results.lock().unwrap().2.insert(format!("{place} {name}"), why);

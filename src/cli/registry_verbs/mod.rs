@@ -10,6 +10,7 @@ mod passwd;
 mod place;
 mod places;
 mod rm;
+mod save;
 mod scrub;
 mod serve;
 mod signals;
@@ -34,6 +35,7 @@ Examples:
   sealos registry serve                       this machine's images, to be pulled from here
   sealos registry serve myapp.tar             an archive, without unpacking it
   sealos registry serve filesystem DIR        a directory that can be pushed to
+  sealos registry save --images nginx:1.27    images into a directory
   sealos registry ls DIR
   sealos registry gc --dry-run DIR"
 )]
@@ -50,6 +52,7 @@ enum Verb {
     Gc(gc::Gc),
     Scrub(scrub::Scrub),
     Passwd(passwd::Passwd),
+    Save(Box<save::Save>),
     Unit(unit::Unit),
 }
 
@@ -62,6 +65,7 @@ impl Registry {
             Verb::Gc(verb) => verb.run(world),
             Verb::Scrub(verb) => verb.run(world),
             Verb::Passwd(verb) => verb.run(world),
+            Verb::Save(verb) => verb.run(world),
             Verb::Unit(verb) => verb.run(world),
         }
     }
