@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use content::{ContentError, Disk, Image, Sink, Source};
+use content::{ClusterImage, ContentError, Disk, Sink, Source};
 use oci::{Descriptor, Platform, Reference};
 
 use super::error::CommandError;
@@ -12,7 +12,7 @@ use super::image_layers::image_layers;
 use super::registry::Registry;
 use super::show;
 use super::world::{Silence, World};
-use crate::build;
+use crate::build::{self, Merged};
 use crate::report::Reporter;
 
 /// Make one image of several
@@ -72,15 +72,16 @@ impl Merge {
         let platform = self.platform.clone().unwrap_or_else(Platform::host);
         let images =
             found?.iter().map(|(name, root)| one(&disk, root, &platform, name)).collect::<Result<Vec<_>, _>>()?;
-        let merged = build::merge(&disk, &images, self.timestamp)?;
-        let root = Descriptor { platform: None, ..merged.manifest };
+        let (root, merged) = build::merge(&disk, &images, self.timestamp)?;
         self.tags.iter().try_for_each(|tag| disk.tag(tag, &root))?;
+        // As `sealos images` shows it.
+        let id = if root.media_type.is_index() { root.digest } else { merged.config };
         match self.json {
-            false => world.say(merged.config),
+            false => world.say(id),
             true => show::json(
                 world,
                 &serde_json::json!({
-                    "id": merged.config.hex(),
+                    "id": id.hex(),
                     "digest": root.digest,
                     "names": self.tags.iter().map(Reference::familiar).collect::<Vec<_>>(),
                     "platform": merged.platform.to_string(),
@@ -90,12 +91,14 @@ impl Merge {
     }
 }
 
-/// An image that is for the platform.
-fn one(disk: &Disk, root: &Descriptor, platform: &Platform, name: &str) -> Result<Image, CommandError> {
+/// An image that is for the platform, and what it carries for it.
+fn one(disk: &Disk, root: &Descriptor, platform: &Platform, name: &str) -> Result<Merged, CommandError> {
     let image = image_layers(disk, root, platform, name)?;
     let own = image.config.value().platform();
+    let wanted = own.normalised().to_string();
+    let carried = ClusterImage::load(disk, root)?.lock.only(|platform| platform == wanted);
     match own.serves(platform) || own.architecture.is_empty() {
-        true => Ok(image),
+        true => Ok(Merged { image, carried }),
         false => Err(ContentError::NoPlatform {
             place: Source::place(disk),
             name: name.to_owned(),
