@@ -102,7 +102,7 @@ fn of_an_index_the_image_for_this_machine_is_copied_and_it_is_said() {
     let target = format!("dir:{}", sandbox.at("whole"));
     assert_eq!(sandbox.sealos(&["copy", "-q", "--all", "--preserve-digests", &from, &target]).fine().trim(), both);
     // Both platforms, but not by `--all`: an index of both is the index.
-    let target = format!("dir:{}", sandbox.at("both"));
+    let target = format!("dir:{}", sandbox.at("two"));
     let args = ["copy", "-q", "--platform", &host, "--platform", &other, &from, &target];
     assert_eq!(sandbox.sealos(&args).fine().trim(), both);
 }

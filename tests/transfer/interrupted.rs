@@ -103,7 +103,7 @@ fn a_full_disk_is_named_and_after_it_was_freed_the_pull_goes_on() {
     mount("size=8m");
     let mounted = Mounted(&store);
     let said = sandbox.sealos(&["pull", &name]);
-    said.refused(&["no space", "free some space"]);
+    said.refused(&["No space left", "free some space"]);
     sandbox.shows_nothing();
     let more = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&store).status().unwrap();
     assert!(more.success());

@@ -133,7 +133,7 @@ fn what_crane_and_oras_pushed_is_pulled() {
     std::fs::write(&file, "notes").unwrap();
     let (artifact, appended) = (registry.name("oras/notes:v1"), registry.name("crane/more:v1"));
     let here = sandbox.root().to_str().unwrap();
-    let script = format!("cd {here} && oras push --plain-http -q {artifact} notes.txt:text/plain");
+    let script = format!("cd {here} && oras push --plain-http {artifact} notes.txt:text/plain");
     say("bash", &["-c", &script]);
     say("tar", &["-C", here, "-cf", &sandbox.at("more.tar"), "notes.txt"]);
     let base = registry.name("team/one:v1");
@@ -153,7 +153,7 @@ fn files_are_pulled_too_and_one_that_is_not_there_is_not_looked_for_elsewhere() 
     let fresh = Sandbox::new();
     fresh.sealos(&["pull", &format!("oci-archive:{archive}")]).fine();
     assert_eq!(digest(&fresh, "one:v1"), one);
-    for text in ["oci-archive:absent.tar", "dir:absent", "oci:absent:v1"] {
+    for text in ["oci-archive:absent.tar", "dir:absent", "oci:absent"] {
         let said = fresh.sealos(&["pull", text]);
         assert_eq!(said.code, Some(1), "{text}");
         assert!(said.stderr.contains("there is no file"), "{}", said.stderr);

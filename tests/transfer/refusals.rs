@@ -15,8 +15,8 @@ fn every_refusal_says_who_and_what_and_where_it_is_known_what_to_do() {
     let unknown = r#"{"errors":[{"code":"NAME_UNKNOWN","message":"never heard of it"}]}"#;
     for (status, document, pulled, pushed) in [
         ("401 Unauthorized", denied, &["did not accept", "sealos login"][..], &["did not accept", "sealos login"][..]),
-        ("403 Forbidden", denied, &["denies access", "sealos login"], &["denies access", "not for you"]),
-        ("404 Not Found", unknown, &["has no image", "sealos tags"], &["never heard of it"]),
+        ("403 Forbidden", denied, &["denies access", "sealos login"], &["denies access", "sealos login"]),
+        ("404 Not Found", unknown, &["has no image", "sealos tags"], &["404", "team/app"]),
         ("429 Too Many Requests", denied, &["too many requests"], &["too many requests"]),
         ("500 Internal Server Error", denied, &["answered 500"], &["answered 500"]),
         ("503 Service Unavailable", "<html>", &["answered 503"], &["answered 503"]),
