@@ -1,4 +1,5 @@
-//! Several images as one: their layers one above the other, their configurations as one.
+//! Several images as one: their layers one above the other, their configurations as one, and what
+//! they carry together.
 //!
 //! Layers keep their digests: merging moves and stores no bytes of them. What an image takes away of its own files must
 //! not take away another image's: an image above the first whose layers hold whiteouts is flattened into one layer
@@ -7,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use content::layer::{LayerOptions, LayerWriter};
-use content::{Disk, Image, LayerInfo};
-use oci::{History, ImageConfig, RootFs};
+use content::{Assembly, Disk, Image, ImageLock, LayerInfo, assemble};
+use oci::{Descriptor, History, ImageConfig, RootFs};
 
 use super::clock::rfc3339;
 use super::error::BuildError;
@@ -19,12 +20,22 @@ use super::request::Format;
 use super::walk::split;
 use crate::cluster;
 
+/// An image to be merged.
+#[derive(Debug)]
+pub struct Merged {
+    /// Its root image.
+    pub image: Image,
+    /// What it carries for that platform.
+    pub carried: ImageLock,
+}
+
 /// Merges images of one platform that are in the store, lowest first; the result is stored without a name.
 /// `timestamp` is the date of the result, in seconds since 1970.
 ///
 /// # Errors
 /// When an image has a kind that is not known, or a layer that has to be read cannot be.
-pub fn merge(store: &Disk, images: &[Image], timestamp: i64) -> Result<BuiltImage, BuildError> {
+pub fn merge(store: &Disk, parts: &[Merged], timestamp: i64) -> Result<(Descriptor, BuiltImage), BuildError> {
+    let images: Vec<&Image> = parts.iter().map(|part| &part.image).collect();
     let configs: Vec<&ImageConfig> = images.iter().map(|image| image.config.value()).collect();
     let runtimes: Vec<_> = configs.iter().map(|config| &config.config).collect();
     let runtime = cluster::merge(&runtimes)?;
@@ -58,7 +69,11 @@ pub fn merge(store: &Disk, images: &[Image], timestamp: i64) -> Result<BuiltImag
         config.variant = platform.variant;
         config.os_version = platform.os_version;
     }
-    store_image(store, config, &layers, Format::Oci, &BTreeMap::new())
+    let built = store_image(store, config, &layers, Format::Oci, &BTreeMap::new())?;
+    let lock = ImageLock::new(parts.iter().flat_map(|part| part.carried.images.iter().cloned()));
+    let roots = [built.manifest.clone()];
+    let root = assemble(store, &Assembly { roots: &roots, lock: &lock, annotations: BTreeMap::new() })?;
+    Ok((root, built))
 }
 
 /// Whether layers of an image hide files of layers below them.

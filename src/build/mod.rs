@@ -72,7 +72,7 @@ pub use error::BuildError;
 pub use event::{BuildEvent, BuildObserver, OutputStream, Unobserved};
 pub use image::BuiltImage;
 pub use kubefile_source::{KubefileText, NAMES, find_and_parse as find_kubefile};
-pub use merge::merge;
+pub use merge::{Merged, merge};
 pub use outline::{Outline, OutlinedCommand, outline};
 pub use plan::{Base, BuildPlan, PlannedStage, needs_privilege};
 pub use request::{

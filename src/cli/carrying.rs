@@ -257,6 +257,9 @@ impl BuildCarrier<'_> {
             let Ok(repository) = registries.repository(name) else { continue };
             let Ok(root) = repository.resolve(name) else { continue };
             let Ok(image) = find_image(&repository, &root, platform) else { continue };
+            if !image.image.config.value().platform().serves(platform) {
+                continue;
+            }
             found.push((name.clone(), repository, image));
         }
         let beside = found.iter().map(|(_, repository, image)| CopyJob {

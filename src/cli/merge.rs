@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use clap::Args;
-use content::{Assembly, ClusterImage, ContentError, Disk, Image, ImageLock, Sink, Source, assemble};
+use content::{ClusterImage, ContentError, Disk, Sink, Source};
 use oci::{Descriptor, Platform, Reference};
 
 use super::error::CommandError;
@@ -13,7 +13,7 @@ use super::image_layers::image_layers;
 use super::registry::Registry;
 use super::show;
 use super::world::{Silence, World};
-use crate::build;
+use crate::build::{self, Merged};
 use crate::report::{Event, Reporter};
 
 /// Make one image of several
@@ -74,17 +74,14 @@ impl Merge {
         let found = found?;
         let images =
             found.iter().map(|(name, root)| one(&disk, root, &platform, name)).collect::<Result<Vec<_>, _>>()?;
-        let roots: Vec<Descriptor> = found.iter().map(|(_, root)| root.clone()).collect();
-        let merged = build::merge(&disk, &images, self.timestamp)?;
-        let (lock, differing) = carried(&disk, &roots, &platform)?;
-        for name in differing {
+        for name in differing(&images) {
             let text = format!("several images carry `{name}`, and not the same: the last one's is carried");
             reporter.event(&Event::Warning(text));
         }
-        let parts = Assembly { roots: &[merged.manifest], lock: &lock, annotations: BTreeMap::new() };
-        let root = assemble(&disk, &parts)?;
-        let id = if lock.images.is_empty() { merged.config } else { root.digest };
+        let (root, merged) = build::merge(&disk, &images, self.timestamp)?;
         self.tags.iter().try_for_each(|tag| disk.tag(tag, &root))?;
+        // As `sealos images` shows it.
+        let id = if root.media_type.is_index() { root.digest } else { merged.config };
         match self.json {
             false => world.say(id),
             true => show::json(
@@ -100,33 +97,26 @@ impl Merge {
     }
 }
 
-/// What the images carry for a platform, all together, and the names that stand for different images in them.
-fn carried(
-    disk: &Disk,
-    roots: &[Descriptor],
-    platform: &Platform,
-) -> Result<(ImageLock, BTreeSet<String>), CommandError> {
-    let wanted = platform.normalised().to_string();
-    let (mut all, mut differing) = (ImageLock::new([]), BTreeSet::new());
-    for root in roots {
-        let lock = ClusterImage::load(disk, root)?.lock.only(|platform| platform == wanted);
-        for image in &lock.images {
-            let known = all.images.iter().find(|known| known.normalised == image.normalised);
-            if known.is_some_and(|known| known.platforms != image.platforms) {
-                differing.insert(image.reference.clone());
-            }
+/// The names that stand for different images in what the images carry.
+fn differing(parts: &[Merged]) -> BTreeSet<String> {
+    let (mut known, mut differing) = (BTreeMap::new(), BTreeSet::new());
+    for image in parts.iter().flat_map(|part| &part.carried.images) {
+        let earlier = known.insert(&image.normalised, &image.platforms);
+        if earlier.is_some_and(|platforms| *platforms != image.platforms) {
+            differing.insert(image.reference.clone());
         }
-        all = ImageLock::new(all.images.into_iter().chain(lock.images));
     }
-    Ok((all, differing))
+    differing
 }
 
-/// An image that is for the platform.
-fn one(disk: &Disk, root: &Descriptor, platform: &Platform, name: &str) -> Result<Image, CommandError> {
+/// An image that is for the platform, and what it carries for it.
+fn one(disk: &Disk, root: &Descriptor, platform: &Platform, name: &str) -> Result<Merged, CommandError> {
     let image = image_layers(disk, root, platform, name)?;
     let own = image.config.value().platform();
+    let wanted = own.normalised().to_string();
+    let carried = ClusterImage::load(disk, root)?.lock.only(|platform| platform == wanted);
     match own.serves(platform) || own.architecture.is_empty() {
-        true => Ok(image),
+        true => Ok(Merged { image, carried }),
         false => Err(ContentError::NoPlatform {
             place: Source::place(disk),
             name: name.to_owned(),

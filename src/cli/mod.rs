@@ -110,7 +110,7 @@ struct Global {
     root: Option<PathBuf>,
     /// How progress is shown on stderr: auto (live on a terminal, lines otherwise), plain, json or quiet
     #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, value_name = "HOW",
-          hide_possible_values = true, hide_default_value = true, display_order = 1001)]
+          hide_possible_values = true, hide_default_value = true, display_order = 1001, overrides_with = "progress")]
     progress: Progress,
     /// Say more about errors
     #[arg(long, global = true, display_order = 1002)]

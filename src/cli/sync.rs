@@ -165,8 +165,11 @@ impl Sync {
             (false, true) => Naming::Base,
             (false, false) => Naming::Path,
         };
-        let spots: Vec<Spot> =
-            opened.wanted.iter().map(|wanted| destination.spot(&wanted.name, naming)).collect::<Result<_, _>>()?;
+        let spots: Vec<Spot> = opened
+            .wanted
+            .iter()
+            .map(|wanted| destination.spot(&wanted.name, wanted.path(), naming))
+            .collect::<Result<_, _>>()?;
         refuse_collisions(opened.wanted.iter().map(|wanted| &wanted.name).zip(&spots))?;
         if opened.wanted.is_empty() && opened.failed.is_empty() {
             return Err(CommandError::NothingToSync);

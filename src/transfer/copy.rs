@@ -7,11 +7,11 @@
 use std::path::Path;
 
 use content::archive::Format;
-use content::convert::{Conversion, Converted};
+use content::convert::{Conversion, Converted, Family};
 use content::{
-    ContentError, CopyOptions, Disk, Layout, Named, Observer, Outline, Overlay, Silent, Sink, Source, present,
+    ContentError, CopyOptions, Disk, Keeper, Layout, Named, Observer, Outline, Overlay, Silent, Sink, Source, present,
 };
-use oci::{Compression, Descriptor, Platform, Reference};
+use oci::{Compression, Descriptor, MediaType, Platform, Reference};
 
 use super::choose::{Choice, Platforms, choose};
 use super::error::TransferError;
@@ -95,6 +95,11 @@ pub(crate) fn copy_image(
     let (root, platforms) = what(origin, image, target, wish, reporter)?;
     let choice = choose(source, &root, &shown, &platforms)?;
     say_platforms(reporter, &shown, &choice);
+    if wish.conversion.compression.is_some()
+        && matches!(target, Target::Archive(Format::DockerArchive, ..) | Target::Foreign(_))
+    {
+        return Err(TransferError::NoConversion { place: target.place() });
+    }
     let conversion = conversion(origin, target, wish);
     let wish = &CopyWish { options: with_mounts(&wish.options, origin, target), ..wish.clone() };
     let watch = Watch(reporter);
@@ -103,7 +108,10 @@ pub(crate) fn copy_image(
         return into_store(source, disk, name.as_ref(), &choice, wish, &watch);
     }
     let (whole, made) = choice.whole()?;
-    if wish.digests == Digests::Preserve && (whole.digest != image.root.digest || !conversion.is_none()) {
+    // Another program's store makes digests of its own.
+    let has_digests = !matches!(target, Target::Foreign(_));
+    let is_changed = whole.digest != image.root.digest || !conversion.is_none();
+    if wish.digests == Digests::Preserve && has_digests && is_changed {
         return Err(TransferError::DigestWouldChange { name: shown, platforms: choice.platforms.clone() });
     }
     let narrowed = Overlay::new(source, made);
@@ -120,6 +128,7 @@ pub(crate) fn copy_image(
     let root = match conversion.is_none() {
         true => {
             hint_uncompressed(source, &narrowed, &whole, target, reporter)?;
+            hint_docker(&whole, target, reporter);
             match target {
                 Target::Archive(..) if origin.is_remote() => {
                     let image = Staged { source: &narrowed, root: whole.clone() };
@@ -175,6 +184,15 @@ fn conversion(origin: &Origin<'_>, target: &Target<'_>, wish: &CopyWish) -> Conv
     let unpacked = origin.has_made_manifests() && matches!(target, Target::Registry(..));
     if unpacked && conversion.compression.is_none() && wish.digests == Digests::MayChange {
         conversion.compression = Some(Compression::Gzip);
+    }
+    // Others look for OCI manifests only in layouts; a manifest that was made here can as well be one.
+    let is_layout = matches!(target, Target::Layout(..) | Target::Archive(Format::OciArchive, ..));
+    if origin.has_made_manifests() && is_layout && conversion.family.is_none() {
+        conversion.family = Some(Family::Oci);
+    }
+    // What Docker is given, it is given as plain tars; skopeo makes none of zstd.
+    if matches!(target, Target::Foreign(address) if address.keeper() == Keeper::DockerDaemon) {
+        conversion.compression = Some(Compression::None);
     }
     conversion
 }
@@ -276,6 +294,15 @@ fn hint_uncompressed(
     Ok(())
 }
 
+/// Docker manifests are allowed in a layout, but some tools do not find them there.
+fn hint_docker(root: &Descriptor, target: &Target<'_>, reporter: &dyn Reporter) {
+    let is_docker = [MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST].contains(&root.media_type.as_str());
+    if is_docker && matches!(target, Target::Layout(..) | Target::Archive(Format::OciArchive, ..)) {
+        let text = "skopeo and podman do not find Docker manifests in a layout; `--format oci` would convert it";
+        reporter.event(&Event::Warning(text.to_owned()));
+    }
+}
+
 /// Converts and writes; the root as it is now.
 fn converted(
     source: &dyn Source,
@@ -319,10 +346,7 @@ fn converted(
             write(&converted, Some(&own))?;
             converted
         }
-        Target::Archive(Format::DockerArchive, ..) | Target::Foreign(_) => {
-            return Err(TransferError::NoConversion { place: target.place() });
-        }
-        Target::Archive(..) | Target::Directory(_) => {
+        Target::Archive(..) | Target::Directory(_) | Target::Foreign(_) => {
             let layout = layout()?;
             let converted = run(Stage::Keep(&layout))?;
             write(&converted, Some(&layout))?;

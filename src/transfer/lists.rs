@@ -10,7 +10,7 @@
 
 use std::fs::File;
 
-use content::{ContentError, Disk, Sink, Source, Store, fetch_document, store_bytes};
+use content::{ContentError, Disk, Sink, Source, Store, cluster_image, fetch_document, store_bytes};
 use oci::{Descriptor, Digest, ImageConfig, Index, Manifest, MediaType, Platform, Raw, Reference};
 use serde_json::{Map, Value, json};
 
@@ -101,6 +101,10 @@ impl<'a> List<'a> {
             if origin.store().is_none() {
                 self.keep_documents(source, &entry, image.name.as_ref())?;
             }
+            let entry = match entry.media_type.is_image_manifest() {
+                true => cluster_image::with_compression(self.store, entry)?,
+                false => entry,
+            };
             let digest = entry.digest;
             let mut value = serde_json::to_value(&entry).map_err(|error| invalid(&self.name, error))?;
             describe(&mut value, facts);

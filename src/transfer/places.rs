@@ -165,7 +165,9 @@ pub(crate) fn open<'a>(
         }
         Location::Foreign { keeper, name } => {
             let foreign = Foreign::open(Address::new(*keeper, name))?;
-            let images = vec![Named { name: name.parse().ok(), root: foreign.root().clone() }];
+            // In front of a name in containers-storage may stand where that storage is.
+            let bare = name.rsplit(']').next().unwrap_or(name);
+            let images = vec![Named { name: bare.parse().ok(), root: foreign.root().clone() }];
             Ok(Origin { kind: Kind::Foreign(Box::new(foreign)), images })
         }
     }

@@ -50,6 +50,18 @@ pub(crate) struct Wanted {
     pub(crate) from: WantedFrom,
 }
 
+impl Wanted {
+    /// The repository's path as its place has it: only in a registry everything that has none in front is Docker Hub's.
+    pub(crate) fn path(&self) -> &str {
+        let written = self.name.familiar_name();
+        let is_short = !written.starts_with(&format!("{}/", self.name.registry()));
+        match self.from {
+            WantedFrom::Origin(..) if is_short => written,
+            _ => self.name.repository(),
+        }
+    }
+}
+
 /// Where an image is.
 pub(crate) enum WantedFrom {
     /// In a registry, which is spoken to by this client.

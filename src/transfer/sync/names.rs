@@ -52,18 +52,20 @@ impl std::fmt::Display for Spot {
 }
 
 impl Destination {
-    /// Where an image goes.
+    /// Where an image goes. `path` is the repository's path as its place has it.
     ///
     /// # Errors
     /// When the name that it would have is none.
-    pub(crate) fn spot(&self, name: &Reference, naming: Naming) -> Result<Spot, TransferError> {
+    pub(crate) fn spot(&self, name: &Reference, path: &str, naming: Naming) -> Result<Spot, TransferError> {
         let reference = match (name.digest(), name.tag_or_default()) {
             (Some(digest), None) => format!("@{digest}"),
             (_, tag) => format!(":{}", tag.unwrap_or_default()),
         };
         Ok(match self {
-            Self::Registry(prefix) => Spot::Name(format!("{prefix}/{}{reference}", suffix(name, naming)).parse()?),
-            Self::Directories(path) => Spot::Directory(path.join(format!("{}{reference}", suffix(name, naming)))),
+            Self::Registry(prefix) => {
+                Spot::Name(format!("{prefix}/{}{reference}", suffix(name, path, naming)).parse()?)
+            }
+            Self::Directories(root) => Spot::Directory(root.join(format!("{}{reference}", suffix(name, path, naming)))),
             Self::Layout(_) | Self::OciArchive(_) => Spot::Name(name.normal().parse()?),
             Self::Store => Spot::Name(name.clone()),
         })
@@ -78,10 +80,10 @@ impl Destination {
     }
 }
 
-fn suffix(name: &Reference, naming: Naming) -> String {
+fn suffix(name: &Reference, path: &str, naming: Naming) -> String {
     match naming {
-        Naming::Path => name.repository().to_owned(),
-        Naming::Base => name.repository().rsplit('/').next().unwrap_or_default().to_owned(),
+        Naming::Path => path.to_owned(),
+        Naming::Base => path.rsplit('/').next().unwrap_or_default().to_owned(),
         // A path has no ports.
         Naming::Full => format!("{}/{}", name.registry().replace([':', '[', ']'], "-"), name.repository()),
     }
@@ -135,11 +137,12 @@ mod tests {
             (&by_digest, Naming::Base, &format!("hub.example:5000/m/b@{digest}"), format!("out/b@{digest}")),
         ] {
             let name: Reference = name.parse().unwrap();
-            let spot = Destination::Registry("hub.example:5000/m".to_owned()).spot(&name, naming).unwrap();
+            let spot =
+                Destination::Registry("hub.example:5000/m".to_owned()).spot(&name, name.repository(), naming).unwrap();
             assert_eq!(spot.to_string(), registry);
-            let spot = Destination::Directories("out".into()).spot(&name, naming).unwrap();
+            let spot = Destination::Directories("out".into()).spot(&name, name.repository(), naming).unwrap();
             assert_eq!(spot.to_string(), directory);
-            assert_eq!(Destination::Store.spot(&name, naming).unwrap(), Spot::Name(name));
+            assert_eq!(Destination::Store.spot(&name, name.repository(), naming).unwrap(), Spot::Name(name));
         }
     }
 
@@ -148,7 +151,7 @@ mod tests {
         let names: Vec<Reference> = ["a/x:1", "b/x:1", "a/x:1"].map(|name| name.parse().unwrap()).to_vec();
         let destination = Destination::Registry("hub.example".to_owned());
         let spots = |naming: Naming, names: &[Reference]| -> Vec<Spot> {
-            names.iter().map(|name| destination.spot(name, naming).unwrap()).collect()
+            names.iter().map(|name| destination.spot(name, name.repository(), naming).unwrap()).collect()
         };
         let check = |naming, names: &[Reference]| refuse_collisions(names.iter().zip(&spots(naming, names)));
         assert!(check(Naming::Path, &names).is_ok());
