@@ -18,10 +18,15 @@ use super::{Chart, ChartError, ChartFile, Rendered, schema};
 use crate::template::{self, Engine, Limits, Map, Set, Template, TemplateError, Value, version_satisfies};
 
 /// Address space for the rendering thread; only what is used of it takes memory.
-const STACK: usize = 1 << 30;
+const STACK: usize = 256 << 20;
 /// How deep templates, pipelines and actions may nest together: as many includes as Helm allows, in bodies of the usual
 /// depth.
 const DEPTH: usize = 5000;
+
+/// How many steps a chart may take: a hundred times what the largest public charts take.
+const STEPS: u64 = 30_000_000;
+/// How many bytes a chart's templates may write together; the largest public charts write two million.
+const OUTPUT: u64 = 64 << 20;
 
 /// Renders every template of a chart and of its enabled subcharts, without notes.
 ///
@@ -200,7 +205,7 @@ fn run(mut sources: Vec<Source>) -> Result<Vec<Rendered>, ChartError> {
         set.add(Template::parse(&source.path, &text).map_err(failed)?);
     }
     let mut engine = Engine::new(template::Mode::Helm);
-    engine.limits = Limits { depth: DEPTH, ..Limits::default() };
+    engine.limits = Limits { depth: DEPTH, steps: STEPS, output: OUTPUT };
     engine.provider(Arc::new(StandIns::default()));
     let mut session = engine.session(&set).map_err(failed)?;
     let mut rendered = Vec::new();
