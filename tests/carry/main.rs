@@ -1,0 +1,17 @@
+//! Carried images through the real binary: which are found, how they are locked, carried, moved and served, and what
+//! other tools make of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
+
+mod building;
+mod charts;
+mod corpus;
+mod forms;
+mod kubefiles;
+mod peers;
+mod running;
+mod upstream;
+mod verbs;
+
+#[path = "../sandbox/mod.rs"]
+mod sandbox;
