@@ -98,7 +98,8 @@ fn images_that_cannot_be_had_fail_the_build_with_file_and_line() {
 
     // With credentials, and what may be missing left out.
     let login = [&closed.address()[..], "-u", "me", "--password-stdin"];
-    let mut child = sandbox.command(&[&["login"][..], &login].concat()).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child =
+        sandbox.command(&[&["login"][..], &login].concat()).stdin(std::process::Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"hunter2").unwrap();
     assert!(child.wait().unwrap().success());
     let allowed = ["--ignore-missing", "*/team/missing", "--ignore-missing", "*s390*"];
@@ -175,7 +176,9 @@ fn a_lock_pins_what_names_stand_for() {
     let sandbox = Sandbox::new();
     let context = context(&sandbox, &upstream);
     let file = format!("{context}/images.lock.json");
-    sandbox.sealos(&["build", "-q", "--locked", &context]).refused(&["2 images are not in the image lock", "manifests/a.yaml:7"]);
+    sandbox
+        .sealos(&["build", "-q", "--locked", &context])
+        .refused(&["2 images are not in the image lock", "manifests/a.yaml:7"]);
     let first = sandbox.sealos(&["build", "-q", "--lock", "-t", "app:v1", &context]).fine();
     let text = fs::read_to_string(&file).unwrap();
     let written: Value = serde_json::from_str(&text).unwrap();
@@ -211,11 +214,13 @@ fn tag_and_digest_are_kept_and_two_hosts_are_two_images() {
     second.image("team/a:1", 2, "linux/amd64,linux/arm64");
     let pinned = format!("{}@{}", upstream.name("team/a:1"), upstream.digest("team/a:1"));
     let sandbox = Sandbox::new();
-    let text = format!("{}---\n{}---\n{}", pod(&pinned), pod(&upstream.name("team/a:1")), pod(&second.name("team/a:1")));
+    let text =
+        format!("{}---\n{}---\n{}", pod(&pinned), pod(&upstream.name("team/a:1")), pod(&second.name("team/a:1")));
     let context = sandbox.context("app", "FROM scratch\nCOPY . .\n", &[("manifests/a.yaml", text.as_bytes())]);
     sandbox.sealos(&["build", "-q", "-t", "app:v1", &context]).fine();
     let lock = lock(&sandbox, "app:v1");
-    let names: Vec<&str> = lock["images"].as_array().unwrap().iter().map(|it| it["reference"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        lock["images"].as_array().unwrap().iter().map(|it| it["reference"].as_str().unwrap()).collect();
     assert!(names.contains(&pinned.as_str()) && names.len() == 3, "{names:?}");
     // A digest that nobody has.
     let wrong = format!("{}@{}", upstream.name("team/a:1"), oci::Digest::of(b"nothing"));
@@ -234,7 +239,11 @@ fn a_base_brings_what_it_carries() {
     sandbox.sealos(&["push", "-q", &base]).fine();
     let other = Sandbox::new();
     let manifest = pod(&upstream.name("team/c:1"));
-    let derived = other.context("d", &format!("FROM {base}\nCOPY manifests/c.yaml manifests/\n"), &[("manifests/c.yaml", manifest.as_bytes())]);
+    let derived = other.context(
+        "d",
+        &format!("FROM {base}\nCOPY manifests/c.yaml manifests/\n"),
+        &[("manifests/c.yaml", manifest.as_bytes())],
+    );
     other.sealos(&["build", "-q", "-t", "derived:v1", &derived]).fine();
     let names = other.sealos(&["images", "list", "derived:v1"]).fine();
     assert_eq!(names, ["team/a:1", "team/b:1", "team/c:1"].map(|rest| format!("{}\n", upstream.name(rest))).concat());
@@ -271,12 +280,25 @@ fn archives_and_other_stores_may_hold_what_is_carried() {
         "FROM scratch\nCOPY . .\n",
         &[
             ("images/skopeo/tar.txt", b"docker-archive:tool.tar@library/renamed:2\n".as_slice()),
-            ("images/more.txt", b"oci-archive:files/tool.tar   # with its own name\ncontainers-storage:localhost/podman/tool:3\n"),
+            (
+                "images/more.txt",
+                b"oci-archive:files/tool.tar   # with its own name\ncontainers-storage:localhost/podman/tool:3\n",
+            ),
             (".containerignore", b"images\n"),
         ],
     );
     fs::create_dir_all(format!("{context}/images/files")).unwrap();
-    sandbox.sealos(&["save", "-q", "--format", "docker-archive", "-o", &format!("{context}/images/skopeo/tool.tar"), "local/tool:1"]).fine();
+    sandbox
+        .sealos(&[
+            "save",
+            "-q",
+            "--format",
+            "docker-archive",
+            "-o",
+            &format!("{context}/images/skopeo/tool.tar"),
+            "local/tool:1",
+        ])
+        .fine();
     sandbox.sealos(&["save", "-q", "-o", &format!("{context}/images/files/tool.tar"), "local/tool:1"]).fine();
     let storage = sandbox.at("containers");
     fs::write(
@@ -286,12 +308,21 @@ fn archives_and_other_stores_may_hold_what_is_carried() {
     .unwrap();
     let conf = sandbox.at("storage.conf");
     let copied = std::process::Command::new("skopeo")
-        .args(["copy", "-q", &format!("oci-archive:{context}/images/files/tool.tar"), "containers-storage:localhost/podman/tool:3"])
+        .args([
+            "copy",
+            "-q",
+            &format!("oci-archive:{context}/images/files/tool.tar"),
+            "containers-storage:localhost/podman/tool:3",
+        ])
         .env("CONTAINERS_STORAGE_CONF", &conf)
         .output()
         .unwrap();
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-    let built = sandbox.command(&["build", "-q", "-t", "app:v1", &context]).env("CONTAINERS_STORAGE_CONF", &conf).output().unwrap();
+    let built = sandbox
+        .command(&["build", "-q", "-t", "app:v1", &context])
+        .env("CONTAINERS_STORAGE_CONF", &conf)
+        .output()
+        .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let names = sandbox.sealos(&["images", "list", "app:v1"]).fine();
     assert_eq!(names, "library/renamed:2\nlocal/tool:1\nlocalhost/podman/tool:3\n");

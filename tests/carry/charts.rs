@@ -1,12 +1,14 @@
 //! Charts in all their shapes: what is rendered, what is not, and what happens when one cannot be.
 
-use std::fs;
-use std::path::Path;
 use crate::sandbox::{Sandbox, run};
 use crate::upstream::go_program;
+use std::fs;
+use std::path::Path;
 
 fn pod(name: &str, image: &str) -> String {
-    format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{containers: [{{name: c, image: \"{image}\"}}]}}\n")
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{containers: [{{name: c, image: \"{image}\"}}]}}\n"
+    )
 }
 
 fn put(root: &str, files: &[(&str, String)]) {
@@ -30,22 +32,54 @@ fn dependencies_hooks_tests_definitions_and_annotations_are_looked_at() {
         &[
             (
                 "charts/app/Chart.yaml",
-                chart("app", "dependencies:\n- {name: db, version: 1.0.0, condition: db.enabled}\n- {name: cache, version: 1.0.0, condition: cache.enabled}\n- {name: lib, version: 1.0.0}\nannotations:\n  artifacthub.io/images: |\n    - {name: hub, image: r.example/hub:1}\n  helm.sh/images: |\n    - {name: sh, image: r.example/sh:1}\n"),
+                chart(
+                    "app",
+                    "dependencies:\n- {name: db, version: 1.0.0, condition: db.enabled}\n- {name: cache, version: 1.0.0, condition: cache.enabled}\n- {name: lib, version: 1.0.0}\nannotations:\n  artifacthub.io/images: |\n    - {name: hub, image: r.example/hub:1}\n  helm.sh/images: |\n    - {name: sh, image: r.example/sh:1}\n",
+                ),
             ),
             ("charts/app/values.yaml", "db: {enabled: true}\ncache: {enabled: false}\n".to_owned()),
-            ("charts/app/templates/main.yaml", "{{ include \"lib.pod\" (dict \"image\" \"r.example/main:1\") }}".to_owned()),
-            ("charts/app/templates/hook.yaml", format!("{}", pod("hook", "r.example/hook:1").replace("{name: hook}", "{name: hook, annotations: {helm.sh/hook: pre-install}}"))),
-            ("charts/app/templates/tests/t.yaml", pod("test", "r.example/test:1").replace("{name: test}", "{name: test, annotations: {helm.sh/hook: test}}")),
+            (
+                "charts/app/templates/main.yaml",
+                "{{ include \"lib.pod\" (dict \"image\" \"r.example/main:1\") }}".to_owned(),
+            ),
+            (
+                "charts/app/templates/hook.yaml",
+                format!(
+                    "{}",
+                    pod("hook", "r.example/hook:1")
+                        .replace("{name: hook}", "{name: hook, annotations: {helm.sh/hook: pre-install}}")
+                ),
+            ),
+            (
+                "charts/app/templates/tests/t.yaml",
+                pod("test", "r.example/test:1")
+                    .replace("{name: test}", "{name: test, annotations: {helm.sh/hook: test}}"),
+            ),
             ("charts/app/templates/NOTES.txt", "Now run\nimage: r.example/notes:1\n".to_owned()),
-            ("charts/app/templates/new.yaml", format!("{{{{- if semverCompare \">=1.30-0\" .Capabilities.KubeVersion.Version }}}}\n{}{{{{- end }}}}\n", pod("new", "r.example/new:1"))),
-            ("charts/app/templates/api.yaml", format!("{{{{- if .Capabilities.APIVersions.Has \"acme.example/v1\" }}}}\n{}{{{{- end }}}}\n", pod("api", "r.example/api:1"))),
+            (
+                "charts/app/templates/new.yaml",
+                format!(
+                    "{{{{- if semverCompare \">=1.30-0\" .Capabilities.KubeVersion.Version }}}}\n{}{{{{- end }}}}\n",
+                    pod("new", "r.example/new:1")
+                ),
+            ),
+            (
+                "charts/app/templates/api.yaml",
+                format!(
+                    "{{{{- if .Capabilities.APIVersions.Has \"acme.example/v1\" }}}}\n{}{{{{- end }}}}\n",
+                    pod("api", "r.example/api:1")
+                ),
+            ),
             ("charts/app/crds/extra.yaml", pod("crd", "r.example/crd:1")),
             ("charts/app/charts/db/Chart.yaml", chart("db", "")),
             ("charts/app/charts/db/templates/p.yaml", pod("db", "r.example/db:1")),
             ("charts/app/charts/cache/Chart.yaml", chart("cache", "")),
             ("charts/app/charts/cache/templates/p.yaml", pod("cache", "r.example/cache:1")),
             ("charts/app/charts/lib/Chart.yaml", chart("lib", "type: library\n")),
-            ("charts/app/charts/lib/templates/_pod.tpl", format!("{{{{ define \"lib.pod\" }}}}\n{}{{{{ end }}}}\n", pod("main", "{{ .image }}"))),
+            (
+                "charts/app/charts/lib/templates/_pod.tpl",
+                format!("{{{{ define \"lib.pod\" }}}}\n{}{{{{ end }}}}\n", pod("main", "{{ .image }}")),
+            ),
             ("charts/library/Chart.yaml", chart("library", "type: library\n")),
             ("charts/library/templates/_x.tpl", "{{ define \"x\" }}{{ end }}\n".to_owned()),
         ],
@@ -86,7 +120,13 @@ fn a_chart_that_cannot_be_rendered_is_an_error_unless_allowed() {
         &context,
         &[
             ("charts/bad/Chart.yaml", chart("bad", "")),
-            ("charts/bad/templates/p.yaml", format!("# one\n# two\n{{{{ required \"a password is needed\" .Values.password }}}}\n{}", pod("p", "r.example/p:1"))),
+            (
+                "charts/bad/templates/p.yaml",
+                format!(
+                    "# one\n# two\n{{{{ required \"a password is needed\" .Values.password }}}}\n{}",
+                    pod("p", "r.example/p:1")
+                ),
+            ),
             ("charts/good/Chart.yaml", chart("good", "")),
             ("charts/good/templates/p.yaml", pod("p", "r.example/good:1")),
         ],

@@ -40,32 +40,57 @@ const HEX: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49599
 
 /// Shapes whose images have to be taken.
 const TAKEN: &[Shape] = &[
-    |n| takes(workload("Deployment", &format!("image: r.example/comment:{n} # why")), &[&format!("r.example/comment:{n}")]),
+    |n| {
+        takes(
+            workload("Deployment", &format!("image: r.example/comment:{n} # why")),
+            &[&format!("r.example/comment:{n}")],
+        )
+    },
     |n| takes(workload("StatefulSet", &format!("image: 'r.example/single:{n}'")), &[&format!("r.example/single:{n}")]),
     |n| takes(workload("DaemonSet", &format!("image: \"r.example/double:{n}\"")), &[&format!("r.example/double:{n}")]),
     |n| takes(workload("ReplicaSet", &format!("image : r.example/space:{n}")), &[&format!("r.example/space:{n}")]),
     |n| takes(workload("Job", &format!("\"image\": r.example/quotedkey:{n}")), &[&format!("r.example/quotedkey:{n}")]),
-    |n| takes(workload("Deployment", &format!("image: >-\n          r.example/folded:{n}")), &[&format!("r.example/folded:{n}")]),
-    |n| takes(workload("Deployment", &format!("{{}}: 0\n        image: r.example/oddkey:{n}")), &[&format!("r.example/oddkey:{n}")]),
     |n| {
-        let text = format!("{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"spec\":{{\"containers\":[{{\"name\":\"c\",\"image\":\"r.example/json:{n}\"}}]}}}}");
+        takes(
+            workload("Deployment", &format!("image: >-\n          r.example/folded:{n}")),
+            &[&format!("r.example/folded:{n}")],
+        )
+    },
+    |n| {
+        takes(
+            workload("Deployment", &format!("{{}}: 0\n        image: r.example/oddkey:{n}")),
+            &[&format!("r.example/oddkey:{n}")],
+        )
+    },
+    |n| {
+        let text = format!(
+            "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"spec\":{{\"containers\":[{{\"name\":\"c\",\"image\":\"r.example/json:{n}\"}}]}}}}"
+        );
         takes(text, &[&format!("r.example/json:{n}")])
     },
     |n| {
-        let text = format!("apiVersion: v1\nkind: Pod\nspec:\n  initContainers: [{{image: r.example/init:{n}}}]\n  ephemeralContainers:\n  - {{image: r.example/ephemeral:{n}}}\n  containers: [{{image: r.example/main:{n}}}]\n  volumes: [{{name: v, image: {{reference: r.example/volume:{n}}}}}]\n");
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nspec:\n  initContainers: [{{image: r.example/init:{n}}}]\n  ephemeralContainers:\n  - {{image: r.example/ephemeral:{n}}}\n  containers: [{{image: r.example/main:{n}}}]\n  volumes: [{{name: v, image: {{reference: r.example/volume:{n}}}}}]\n"
+        );
         let names = ["init", "ephemeral", "main", "volume"].map(|name| format!("r.example/{name}:{n}"));
         takes(text, &names.each_ref().map(String::as_str))
     },
     |n| {
-        let text = format!("apiVersion: batch/v1\nkind: CronJob\nspec:\n  jobTemplate: {{spec: {{template: {{spec: {{containers: [{{image: r.example/cron:{n}}}]}}}}}}}}\n");
+        let text = format!(
+            "apiVersion: batch/v1\nkind: CronJob\nspec:\n  jobTemplate: {{spec: {{template: {{spec: {{containers: [{{image: r.example/cron:{n}}}]}}}}}}}}\n"
+        );
         takes(text, &[&format!("r.example/cron:{n}")])
     },
     |n| {
-        let text = format!("apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ReplicationController\n  spec: {{template: {{spec: {{containers: [{{image: r.example/listed:{n}}}]}}}}}}\n- apiVersion: v1\n  kind: PodTemplate\n  template: {{spec: {{containers: [{{image: r.example/listed2:{n}}}]}}}}\n");
+        let text = format!(
+            "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ReplicationController\n  spec: {{template: {{spec: {{containers: [{{image: r.example/listed:{n}}}]}}}}}}\n- apiVersion: v1\n  kind: PodTemplate\n  template: {{spec: {{containers: [{{image: r.example/listed2:{n}}}]}}}}\n"
+        );
         takes(text, &[&format!("r.example/listed:{n}"), &format!("r.example/listed2:{n}")])
     },
     |n| {
-        let text = format!("apiVersion: v1\nkind: Pod\nx-c: &c\n  image: r.example/anchor:{n}\nspec:\n  containers:\n  - <<: *c\n    name: a\n");
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nx-c: &c\n  image: r.example/anchor:{n}\nspec:\n  containers:\n  - <<: *c\n    name: a\n"
+        );
         takes(text, &[&format!("r.example/anchor:{n}")])
     },
     |n| {
@@ -77,66 +102,150 @@ const TAKEN: &[Shape] = &[
         takes(workload("Deployment", &format!("image: {both}")), &[&both])
     },
     |n| {
-        let text = format!("{}---\n{}", workload("Deployment", &format!("image: one.example/same/path:{n}")), workload("Deployment", &format!("image: two.example/same/path:{n}")));
+        let text = format!(
+            "{}---\n{}",
+            workload("Deployment", &format!("image: one.example/same/path:{n}")),
+            workload("Deployment", &format!("image: two.example/same/path:{n}"))
+        );
         takes(text, &[&format!("one.example/same/path:{n}"), &format!("two.example/same/path:{n}")])
     },
     |n| {
-        let text = workload("Deployment", &format!("image: r.example/op:{n}\n        env:\n        - {{name: RELATED_IMAGE_A, value: r.example/related:{n}}}\n        args: ['--prometheus-config-reloader=r.example/reloader:{n}', --log=debug]"));
+        let text = workload(
+            "Deployment",
+            &format!(
+                "image: r.example/op:{n}\n        env:\n        - {{name: RELATED_IMAGE_A, value: r.example/related:{n}}}\n        args: ['--prometheus-config-reloader=r.example/reloader:{n}', --log=debug]"
+            ),
+        );
         let names = ["op", "related", "reloader"].map(|name| format!("r.example/{name}:{n}"));
         takes(text, &names.each_ref().map(String::as_str))
     },
     |n| {
-        let text = format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  pod.yaml: |\n    apiVersion: v1\n    kind: Pod\n    spec:\n      containers:\n      - image: r.example/nested:{n}\n");
+        let text = format!(
+            "apiVersion: v1\nkind: ConfigMap\ndata:\n  pod.yaml: |\n    apiVersion: v1\n    kind: Pod\n    spec:\n      containers:\n      - image: r.example/nested:{n}\n"
+        );
         takes(text, &[&format!("r.example/nested:{n}")])
     },
     |n| {
-        let packed = STANDARD.encode(format!("apiVersion: v1\nkind: Pod\nspec: {{containers: [{{image: r.example/secret:{n}}}]}}\n"));
+        let packed = STANDARD
+            .encode(format!("apiVersion: v1\nkind: Pod\nspec: {{containers: [{{image: r.example/secret:{n}}}]}}\n"));
         takes(format!("apiVersion: v1\nkind: Secret\ndata:\n  m: {packed}\n"), &[&format!("r.example/secret:{n}")])
     },
     |n| {
-        let text = format!("apiVersion: monitoring.coreos.com/v1\nkind: Prometheus\nspec:\n  image: r.example/prom{n}\n  containers:\n  - name: extra\n    image: r.example/extra:{n}\n");
+        let text = format!(
+            "apiVersion: monitoring.coreos.com/v1\nkind: Prometheus\nspec:\n  image: r.example/prom{n}\n  containers:\n  - name: extra\n    image: r.example/extra:{n}\n"
+        );
         takes(text, &[&format!("r.example/prom{n}:latest"), &format!("r.example/extra:{n}")])
     },
     |n| {
-        let text = format!("apiVersion: acme.example/v1\nkind: Widget\nspec:\n  image: r.example/widget:{n}\n  parts:\n  - image:\n      registry: r.example\n      repository: part\n      tag: \"{n}\"\n");
+        let text = format!(
+            "apiVersion: acme.example/v1\nkind: Widget\nspec:\n  image: r.example/widget:{n}\n  parts:\n  - image:\n      registry: r.example\n      repository: part\n      tag: \"{n}\"\n"
+        );
         takes(text, &[&format!("r.example/widget:{n}"), &format!("r.example/part:{n}")])
     },
     |n| {
-        let text = format!("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec:\n  templates:\n  - container: {{image: r.example/step:{n}}}\n  - script: {{image: '{{{{inputs.parameters.image}}}}'}}\n");
+        let text = format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec:\n  templates:\n  - container: {{image: r.example/step:{n}}}\n  - script: {{image: '{{{{inputs.parameters.image}}}}'}}\n"
+        );
         takes(text, &[&format!("r.example/step:{n}")])
     },
     |n| {
         let long = "x".repeat(6000);
-        takes(workload("Deployment", &format!("env: [{{name: L, value: {long}}}]\n        image: r.example/long:{n}")), &[&format!("r.example/long:{n}")])
+        takes(
+            workload("Deployment", &format!("env: [{{name: L, value: {long}}}]\n        image: r.example/long:{n}")),
+            &[&format!("r.example/long:{n}")],
+        )
     },
     |n| {
         let text = workload("Deployment", &format!("image: r.example/crlf:{n}")).replace('\n', "\r\n");
         takes(text, &[&format!("r.example/crlf:{n}")])
     },
-    |n| takes(workload("Deployment", &format!("image: r.example:5000/port:{n}")), &[&format!("r.example:5000/port:{n}")]),
+    |n| {
+        takes(
+            workload("Deployment", &format!("image: r.example:5000/port:{n}")),
+            &[&format!("r.example:5000/port:{n}")],
+        )
+    },
 ];
 
 /// Shapes that hold nothing to be carried.
 const EMPTY: &[Shape] = &[
     |n| takes(workload("Deployment", &format!("# image: r.example/commented:{n}\n        image: ''")), &[]),
-    |n| takes(format!("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec:\n  image: {{type: string, description: 'such as r.example/schema:{n}'}}\n"), &[]),
-    |n| takes(format!("apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nspec:\n  rules:\n  - validate: {{pattern: {{spec: {{containers: [{{image: '!*:latest | r{n}'}}]}}}}}}\n"), &[]),
-    |n| takes(format!("apiVersion: acme.example/v1\nkind: Machine\nspec: {{image: ubuntu-22.{n}, endpoint: 'host{n}.example:8080', mount: '/a:/b:ro', time: '12:30:45'}}\n"), &[]),
-    |n| takes(format!("apiVersion: v1\nkind: Service\nmetadata: {{name: s{n}}}\nspec: {{externalName: 'h.example', ports: [{{port: 80}}], imagePullPolicy: Always}}\n"), &[]),
-    |n| takes(format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{n}}}\ndata:\n  nginx.conf: |\n    server {{\n      listen 80;\n      location ~ \\.(png|jpg)$ {{ root /images; }}\n    }}\n  url: http://h.example:9090/path\n"), &[]),
-    |n| takes(format!("apiVersion: v1\nkind: Node\nmetadata: {{name: n{n}}}\nstatus: {{images: [{{names: ['r.example/onnode:{n}']}}]}}\n"), &[]),
+    |n| {
+        takes(
+            format!(
+                "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec:\n  image: {{type: string, description: 'such as r.example/schema:{n}'}}\n"
+            ),
+            &[],
+        )
+    },
+    |n| {
+        takes(
+            format!(
+                "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nspec:\n  rules:\n  - validate: {{pattern: {{spec: {{containers: [{{image: '!*:latest | r{n}'}}]}}}}}}\n"
+            ),
+            &[],
+        )
+    },
+    |n| {
+        takes(
+            format!(
+                "apiVersion: acme.example/v1\nkind: Machine\nspec: {{image: ubuntu-22.{n}, endpoint: 'host{n}.example:8080', mount: '/a:/b:ro', time: '12:30:45'}}\n"
+            ),
+            &[],
+        )
+    },
+    |n| {
+        takes(
+            format!(
+                "apiVersion: v1\nkind: Service\nmetadata: {{name: s{n}}}\nspec: {{externalName: 'h.example', ports: [{{port: 80}}], imagePullPolicy: Always}}\n"
+            ),
+            &[],
+        )
+    },
+    |n| {
+        takes(
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{n}}}\ndata:\n  nginx.conf: |\n    server {{\n      listen 80;\n      location ~ \\.(png|jpg)$ {{ root /images; }}\n    }}\n  url: http://h.example:9090/path\n"
+            ),
+            &[],
+        )
+    },
+    |n| {
+        takes(
+            format!(
+                "apiVersion: v1\nkind: Node\nmetadata: {{name: n{n}}}\nstatus: {{images: [{{names: ['r.example/onnode:{n}']}}]}}\n"
+            ),
+            &[],
+        )
+    },
     |_| takes("# nothing\n".to_owned(), &[]),
 ];
 
 /// Shapes whose strings look like images and are not taken.
 const REPORTED: &[Shape] = &[
-    |n| reports(format!("apiVersion: acme.example/v1\nkind: Widget\nspec: {{runner: r.example/runner:{n}}}\n"), &[&format!("r.example/runner:{n}")]),
     |n| {
-        let mut part = takes(workload("Deployment", &format!("image: r.example/known:{n}\n        env: [{{name: SIDECAR, value: r.example/side:{n}}}]")), &[&format!("r.example/known:{n}")]);
+        reports(
+            format!("apiVersion: acme.example/v1\nkind: Widget\nspec: {{runner: r.example/runner:{n}}}\n"),
+            &[&format!("r.example/runner:{n}")],
+        )
+    },
+    |n| {
+        let mut part = takes(
+            workload(
+                "Deployment",
+                &format!("image: r.example/known:{n}\n        env: [{{name: SIDECAR, value: r.example/side:{n}}}]"),
+            ),
+            &[&format!("r.example/known:{n}")],
+        );
         part.reported.push(format!("r.example/side:{n}"));
         part
     },
-    |n| reports(format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  run.sh: \"docker run r.example/script:{n} --flag\"\n"), &[&format!("r.example/script:{n}")]),
+    |n| {
+        reports(
+            format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  run.sh: \"docker run r.example/script:{n} --flag\"\n"),
+            &[&format!("r.example/script:{n}")],
+        )
+    },
 ];
 
 fn names(document: &Value, key: &str) -> BTreeSet<String> {
@@ -161,7 +270,8 @@ fn every_image_of_a_corpus_is_taken_reported_or_rightly_passed_over() {
             fs::create_dir_all(&directory).unwrap();
             let bom = if number % 7 == 0 { "\u{feff}" } else { "" };
             let name = ["yaml", "yml", "YAML"][round % 3];
-            fs::write(format!("{directory}/r{round}-{number}.{name}"), format!("{bom}{}", text.join("\n---\n"))).unwrap();
+            fs::write(format!("{directory}/r{round}-{number}.{name}"), format!("{bom}{}", text.join("\n---\n")))
+                .unwrap();
             documents += parts.len();
             for part in parts {
                 taken.extend(part.taken);
@@ -171,7 +281,9 @@ fn every_image_of_a_corpus_is_taken_reported_or_rightly_passed_over() {
     }
     // What editors and people leave around.
     let stray = workload("Deployment", "image: r.example/stray:1");
-    for name in ["manifests/a.yaml~", "manifests/.b.yaml", "manifests/c.yaml.bak", "manifests/d.yaml.orig", "manifests/e.md"] {
+    for name in
+        ["manifests/a.yaml~", "manifests/.b.yaml", "manifests/c.yaml.bak", "manifests/d.yaml.orig", "manifests/e.md"]
+    {
         fs::write(format!("{context}/{name}"), &stray).unwrap();
     }
     fs::create_dir_all(format!("{context}/outside")).unwrap();
@@ -239,7 +351,9 @@ fn mistakes_fail_and_name_their_lines() {
     for verb in [&["images", "list", &context][..], &["build", "-q", &context]] {
         let said = sandbox.sealos(verb);
         assert_eq!(said.code, Some(1), "{verb:?}");
-        for place in ["images/shim/core:2", "manifests/broken.yaml:3", "manifests/placeholder.yaml:5", "manifests/t.yaml.tmpl:1"] {
+        for place in
+            ["images/shim/core:2", "manifests/broken.yaml:3", "manifests/placeholder.yaml:5", "manifests/t.yaml.tmpl:1"]
+        {
             assert!(said.stderr.contains(place), "{place} is not in {}", said.stderr);
         }
     }
@@ -258,7 +372,10 @@ fn kustomizations_are_built_by_a_program_that_is_there_or_asked_for() {
         &[
             ("manifests/base/kustomization.yaml", b"resources: [d.yaml]\n".as_slice()),
             ("manifests/base/d.yaml", base.as_bytes()),
-            ("manifests/over/kustomization.yaml", b"resources: [../base]\nimages:\n- {name: r.example/base, newName: r.example/patched, newTag: \"2\"}\n"),
+            (
+                "manifests/over/kustomization.yaml",
+                b"resources: [../base]\nimages:\n- {name: r.example/base, newName: r.example/patched, newTag: \"2\"}\n",
+            ),
         ],
     );
     assert_eq!(sandbox.sealos(&["images", "list", &context]).fine(), "r.example/patched:2\n");

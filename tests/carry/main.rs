@@ -6,12 +6,8 @@
 mod building;
 mod charts;
 mod corpus;
-mod forms;
 mod kubefiles;
-mod peers;
-mod running;
 mod upstream;
-mod verbs;
 
 #[path = "../sandbox/mod.rs"]
 mod sandbox;

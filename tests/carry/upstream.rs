@@ -146,7 +146,12 @@ pub(crate) fn go_program(module: &str, package: &str) -> String {
     let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("carry-{module}"));
     let installed = Path::new("/usr/local/go/bin/go");
     let status = Command::new(if installed.exists() { installed } else { Path::new("go") })
-        .args(["build", "-tags", "containers_image_openpgp containers_image_storage_stub containers_image_docker_daemon_stub", "-o"])
+        .args([
+            "build",
+            "-tags",
+            "containers_image_openpgp containers_image_storage_stub containers_image_docker_daemon_stub",
+            "-o",
+        ])
         .arg(&binary)
         .arg(package)
         .current_dir(source)

@@ -151,7 +151,8 @@ fn a_bundle_crosses_the_gap_and_comes_out_the_same() {
     run("skopeo", &[&args[..], &[&sandbox.at("tree"), &host(&again)]].concat());
     let digests = |registry: &Registry| -> Vec<String> { contents(registry).into_iter().map(|(_, it)| it).collect() };
     let (mut a, mut b) = (digests(&again), digests(&from));
-    (a.sort(), b.sort());
+    a.sort();
+    b.sort();
     assert_eq!(a, b);
     other_side.is_empty();
 }
