@@ -99,13 +99,12 @@ fn guess_word(word: &str) -> Option<Reference> {
     (reference.digest().is_some() || is_named || is_known && is_written && word.contains('/')).then_some(reference)
 }
 
-/// `host.example/path:8080` and the like.
+/// `svc.namespace.svc/path:8080`: an address inside a cluster. Elsewhere a number behind a path is a tag: reporting too
+/// much costs a line, reporting too little an image.
 fn is_port(reference: &Reference) -> bool {
     let digits = |tag: &str| tag.len() >= 2 && tag.len() <= 5 && tag.bytes().all(|b| b.is_ascii_digit());
-    reference.digest().is_none() && reference.tag().is_some_and(digits) && reference.registry().contains('.') && {
-        // `quay.io/a/b:15` is an image of version 15 all the same.
-        !is_well_known(reference.registry())
-    }
+    let is_inside = [".svc", ".local", ".internal"].iter().any(|end| reference.registry().ends_with(end));
+    is_inside && reference.digest().is_none() && reference.tag().is_some_and(digits)
 }
 
 #[cfg(test)]
@@ -146,6 +145,7 @@ mod tests {
             ("host.example:8080", &[]),
             ("svc.ns.svc/path:8080", &[]),
             ("quay.io/prometheus/postgres:15", &["quay.io/prometheus/postgres:15"]),
+            ("docker run hub.example/postgres:15 x", &["hub.example/postgres:15"]),
             ("https://example.com/a/b:1", &[]),
             ("a/b", &[]),
             ("10/20:30", &[]),
