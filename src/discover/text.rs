@@ -58,6 +58,11 @@ const REGISTRIES: &[&str] = &[
 /// Endings of registries that people have of their own at large providers.
 const PROVIDERS: &[&str] = &[".gcr.io", ".pkg.dev", ".azurecr.io", ".amazonaws.com", ".aliyuncs.com", ".icr.io"];
 
+/// Whether a registry serves images to everybody.
+pub(crate) fn is_well_known(registry: &str) -> bool {
+    REGISTRIES.contains(&registry) || PROVIDERS.iter().any(|end| registry.ends_with(end))
+}
+
 /// The names of images that a text seems to hold, among other things. A guess: for reports.
 pub(crate) fn guessed(text: &str) -> Vec<Reference> {
     if let Some(reference) = guess_whole(text) {
@@ -88,7 +93,7 @@ fn guess_word(word: &str) -> Option<Reference> {
         return None;
     }
     let registry = reference.registry();
-    let is_known = REGISTRIES.contains(&registry) || PROVIDERS.iter().any(|end| registry.ends_with(end));
+    let is_known = is_well_known(registry);
     let is_written = word.starts_with(registry);
     let is_named = reference.tag().is_some() && is_written && registry.contains('.');
     (reference.digest().is_some() || is_named || is_known && is_written && word.contains('/')).then_some(reference)
