@@ -9,6 +9,7 @@ mod error;
 mod images;
 mod layered;
 mod tree;
+mod upstream;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use distribution::{Collected, Distribution, GcOptions, Leftovers, Pruning, R
 pub use error::BackendError;
 pub use images::Images;
 pub use layered::Layered;
+pub use upstream::{PullThrough, Upstream, UpstreamError};
 
 /// A manifest, with the bytes that were pushed.
 #[derive(Clone, Debug)]
