@@ -28,6 +28,11 @@ pub enum Need<'a> {
         /// Its name, as the list has it.
         name: &'a str,
     },
+    /// To read a repository that was asked for under another of its names.
+    Alias {
+        /// The name that it has.
+        name: &'a str,
+    },
     /// The figures and pages of the operator.
     Operate,
     /// Something in a repository. Mounting a blob needs two of these.
@@ -55,6 +60,9 @@ pub struct Grants {
     pub repositories: Vec<Grant>,
     /// Whether the list of repositories is granted.
     pub catalog: bool,
+    /// Whether this registry issued the token: then its own rules are known to be behind it, and they say what may be
+    /// read under other names.
+    pub is_own: bool,
 }
 
 /// How somebody has shown who they are.

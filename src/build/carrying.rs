@@ -21,7 +21,7 @@ use super::layer::Key;
 use super::outline::Outline;
 use super::walk::Verdict;
 use super::world::SeamError;
-use super::{Layers, world::World};
+use super::{BuildEvent, BuildObserver, Layers};
 use crate::carry::RegistryDirectory;
 use crate::kubefile::Source;
 
@@ -115,15 +115,15 @@ fn is_below(path: &[u8]) -> bool {
 /// # Errors
 /// When it cannot be stored.
 pub(crate) fn registry_layer(
-    world: &World<'_>,
+    store: &Disk,
+    observer: &dyn BuildObserver,
     layers: &Layers<'_>,
-    lock: &ImageLock,
-    platform: &Platform,
+    (lock, platform): (&ImageLock, &Platform),
     timestamp: i64,
 ) -> Result<Option<CachedLayer>, BuildError> {
-    let directory = RegistryDirectory::new(world.store, lock, &platform.normalised().to_string());
+    let directory = RegistryDirectory::new(store, lock, &[platform.normalised().to_string()]);
     for collision in directory.collisions() {
-        world.observer.event(&super::BuildEvent::Warning(collision.clone()));
+        observer.event(&BuildEvent::Warning(collision.clone()));
     }
     if directory.is_empty() {
         return Ok(None);
@@ -136,7 +136,7 @@ pub(crate) fn registry_layer(
     if let Some(found) = layers.find(&key)?.and_then(|made| made.layer) {
         return Ok(Some(found));
     }
-    let layer = write(world.store, &directory, timestamp)?;
+    let layer = write(store, &directory, timestamp)?;
     layers.remember(&key, Some(layer.clone()))?;
     Ok(Some(layer))
 }

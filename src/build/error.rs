@@ -8,6 +8,7 @@ use content::tar::TarError;
 use oci::Digest;
 
 use super::world::SeamError;
+use crate::cluster::ClusterError;
 use crate::kubefile::KubefileError;
 use crate::rootfs::RootfsError;
 use crate::sandbox::SandboxError;
@@ -253,11 +254,28 @@ pub enum BuildError {
     /// An entry of a layer cannot be written.
     #[error("cannot make the layer")]
     Tar(#[source] TarError),
+    /// An image's labels say what nobody knows.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// A secret that RUN needs was not given.
     #[error("RUN needs the secret `{id}`, which was not given")]
     NoSecret {
         /// Its id.
         id: String,
+    },
+    /// An ssh agent that RUN needs was not given.
+    #[error("RUN needs the ssh agent `{id}`, which was not given")]
+    NoAgent {
+        /// Its id.
+        id: String,
+    },
+    /// An ssh agent that was given cannot be used.
+    #[error("cannot {doing}")]
+    Agent {
+        /// What was being done.
+        doing: String,
+        /// Why it failed.
+        source: io::Error,
     },
     /// A command of RUN failed.
     #[error("the command exited with {status}")]
@@ -304,6 +322,7 @@ impl BuildError {
             Self::Sandbox(error) => error.help(),
             Self::Rootfs(error) => error.help(),
             Self::Content(error) => error.help(),
+            Self::Cluster(error) => error.help(),
             Self::Archive { source, .. } | Self::Tar(source) => source.help(),
             Self::Fetch { source, .. } | Self::Pull { source, .. } | Self::Carry { source } => source.help.clone(),
             Self::NoImage { pull_forbidden: true, .. } => {
@@ -328,6 +347,13 @@ impl BuildError {
             Self::DestinationNotDirectory { destination, .. } => Some(format!("write `{destination}/`")),
             Self::Unsupported { instead, .. } => instead.map(str::to_owned),
             Self::NoSecret { id } => Some(format!("give it with `--secret id={id},src=FILE`")),
+            Self::NoAgent { id } if id == "default" => {
+                Some("give it with `--ssh default`, where SSH_AUTH_SOCK names an agent".to_owned())
+            }
+            Self::NoAgent { id } => Some(format!("give it with `--ssh {id}=SOCKET` or `--ssh {id}=KEYFILE`")),
+            Self::Agent { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("install OpenSSH's client programs, or name the socket of an agent that runs".to_owned())
+            }
             Self::Cache { source, .. } | Self::Output { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("free some space (`sealos prune`) and repeat the command".to_owned())
             }

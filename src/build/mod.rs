@@ -16,6 +16,7 @@
 //! What it does not do: talk to registries and web servers (see [`Fetch`] and [`Resolver`]), or show anything (see
 //! [`BuildObserver`]).
 
+mod agent;
 mod all_platforms;
 mod archive;
 mod arguments;
@@ -25,6 +26,7 @@ mod carrying;
 mod clock;
 mod config;
 mod context;
+mod convert;
 mod copy;
 mod copy_step;
 mod destination;
@@ -39,6 +41,7 @@ mod image;
 mod item;
 mod kubefile_source;
 mod layer;
+mod merge;
 mod mode;
 mod outline;
 mod output;
@@ -64,15 +67,17 @@ use content::{Assembly, LayerInfo, Sink, assemble};
 use oci::{Descriptor, Digest, Platform, Reference};
 
 pub use carrying::{Carried, CarriedForm, Carrier, CarryOrder};
+pub use convert::{Converted, convert};
 pub use error::BuildError;
 pub use event::{BuildEvent, BuildObserver, OutputStream, Unobserved};
 pub use image::BuiltImage;
 pub use kubefile_source::{KubefileText, NAMES, find_and_parse as find_kubefile};
+pub use merge::{Merged, merge};
 pub use outline::{Outline, OutlinedCommand, outline};
 pub use plan::{Base, BuildPlan, PlannedStage, needs_privilege};
 pub use request::{
     BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, Platforms, PullPolicy,
-    RunIsolation, RunNetwork, SecretPlace,
+    RunCalls, RunIsolation, RunNetwork, SecretPlace,
 };
 pub use world::{Fetch, Fetched, Offline, Resolver, SeamError, World};
 
@@ -249,8 +254,8 @@ impl<'w> Shared<'_, 'w> {
         };
         self.complete(&mut state);
         if let Some(carried) = carried.filter(|carried| carried.form == CarriedForm::Layer) {
-            let lock = &carried.lock;
-            let layer = carrying::registry_layer(self.world, self.layers, lock, platform, self.timestamp)?;
+            let (store, observer, what) = (self.world.store, self.world.observer, (&carried.lock, platform));
+            let layer = carrying::registry_layer(store, observer, self.layers, what, self.timestamp)?;
             if let Some(layer) = layer {
                 layers.push(layer.info());
                 let created = clock::rfc3339(self.timestamp);

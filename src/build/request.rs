@@ -155,6 +155,16 @@ impl Default for Platforms {
     }
 }
 
+/// Which system calls RUN may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RunCalls {
+    /// Those that container engines allow by default.
+    #[default]
+    Filtered,
+    /// All.
+    All,
+}
+
 /// Where the value of a secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretPlace {
@@ -230,6 +240,10 @@ pub struct BuildRequest {
     pub timestamp: Option<i64>,
     /// What `RUN --mount=type=secret` can ask for, by id.
     pub secrets: BTreeMap<String, SecretPlace>,
+    /// What `RUN --mount=type=ssh` can ask for, by id: the socket of an agent, or key files; the user's agent if empty.
+    pub ssh: BTreeMap<String, Vec<PathBuf>>,
+    /// Which system calls RUN may make.
+    pub calls: RunCalls,
     /// The network of RUN where the instruction says nothing.
     pub network: RunNetwork,
     /// How RUN is kept apart; the best there is if none.
@@ -271,6 +285,8 @@ impl BuildRequest {
             cache: CacheUse::default(),
             timestamp: None,
             secrets: BTreeMap::new(),
+            ssh: BTreeMap::new(),
+            calls: RunCalls::default(),
             network: RunNetwork::default(),
             isolation: None,
             outputs: Vec::new(),

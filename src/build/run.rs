@@ -17,12 +17,12 @@ use super::error::BuildError;
 use super::event::{BuildEvent, OutputStream};
 use super::item::{Content, Item, arrange};
 use super::layer::Key;
-use super::request::{RunIsolation, RunNetwork, SecretPlace};
+use super::request::{RunCalls, RunIsolation, RunNetwork, SecretPlace};
 use super::stage::{Build, Done, StageState, Work};
 use crate::kubefile::instruction::{Network as RunFlag, Security};
 use crate::kubefile::{Run, Script};
 use crate::rootfs::{Ownership, UnpackOptions, unpack};
-use crate::sandbox::{Changes, Isolation, Job, Network, Outcome, Stream};
+use crate::sandbox::{Calls, Changes, Isolation, Job, Network, Outcome, Stream};
 
 /// Where a heredoc that is a script of its own lies while it runs.
 const SCRIPT: &str = "/dev/pipes/EOF";
@@ -60,7 +60,7 @@ impl<'w> Build<'_, 'w> {
             let what = "RUN with `--security=insecure` or `--device`".to_owned();
             return Err(BuildError::Unsupported { what, instead: None });
         }
-        let mounts = self.mounts(run, state, work, done)?;
+        let mut mounts = self.mounts(run, state, work, done)?;
         let (argv, script) = self.argv(run, state);
         let network = match (run.network, self.request.network) {
             (RunFlag::None, _) | (RunFlag::Default, RunNetwork::None) => Network::None,
@@ -87,7 +87,9 @@ impl<'w> Build<'_, 'w> {
                 env.push((name, value));
             }
         }
-        let (mut list, secret_env, _held) = mounts.into_parts();
+        env.retain(|(name, _)| mounts.env.iter().all(|(own, _)| own != name));
+        env.append(&mut mounts.env);
+        let (mut list, secret_env) = (std::mem::take(&mut mounts.list), std::mem::take(&mut mounts.secret_env));
         list.extend(script.map(|text| super::run_mount::script(SCRIPT, text)));
         let job = Job {
             lowers: state.lowers.directories.clone(),
@@ -99,9 +101,15 @@ impl<'w> Build<'_, 'w> {
             user: state.config.config.user.clone(),
             mounts: list,
             network,
+            calls: match self.request.calls {
+                RunCalls::Filtered => Calls::Filtered,
+                RunCalls::All => Calls::All,
+            },
             stdin: None,
         };
         let outcome = self.start_job(&job)?;
+        // What it saw is not needed any more.
+        drop(mounts);
         if !outcome.status.is_success() {
             return Err(BuildError::Command { status: outcome.status.to_string() });
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use content::Scratch;
 
+use super::agent::{Agent, Owner};
 use super::copy_step::From;
 use super::destination::absolute;
 use super::error::BuildError;
@@ -21,15 +22,25 @@ use crate::sandbox::{Access, JobMount, MountKind, Secret, Sharing};
 const SECRETS: &str = "/run/secrets";
 /// Mode of secrets.
 const SECRET_MODE: u32 = 0o400;
+/// Where sockets of agents are, unless they say otherwise: behind this, a dot and their number.
+const AGENTS: &str = "/run/buildkit/ssh_agent";
+/// Mode of those sockets.
+const AGENT_MODE: u32 = 0o600;
 /// Mode of a new cache.
 const CACHE_MODE: u32 = 0o755;
 
-/// The mounts of one RUN.
+/// The mounts of one RUN; to be kept as long as it runs.
+#[derive(Default)]
 pub(crate) struct Mounts {
-    list: Vec<JobMount>,
-    secret_env: Vec<(String, Secret)>,
+    pub(crate) list: Vec<JobMount>,
+    /// Variables that say where something is.
+    pub(crate) env: Vec<(String, String)>,
+    /// Variables that hold secrets.
+    pub(crate) secret_env: Vec<(String, Secret)>,
     /// What counts for the cache.
     described: Vec<String>,
+    /// Agents that listen. They end before their directories go.
+    agents: Vec<Agent>,
     /// Directories that sources were unpacked into.
     held: Vec<Scratch>,
 }
@@ -39,11 +50,6 @@ impl Mounts {
     /// but not what is in those.
     pub(crate) fn describe(&self, key: &mut Fingerprint) {
         key.list(&self.described);
-    }
-
-    /// The mounts, the variables that hold secrets, and the directories that have to stay as long as the mounts.
-    pub(crate) fn into_parts(self) -> (Vec<JobMount>, Vec<(String, Secret)>, Vec<Scratch>) {
-        (self.list, self.secret_env, self.held)
     }
 
     fn hold(&mut self, scratch: Scratch) -> PathBuf {
@@ -71,7 +77,7 @@ impl<'w> Build<'_, 'w> {
         work: &Work<'_>,
         done: &mut Done<'w>,
     ) -> Result<Mounts, BuildError> {
-        let mut mounts = Mounts { list: Vec::new(), secret_env: Vec::new(), described: Vec::new(), held: Vec::new() };
+        let mut mounts = Mounts::default();
         for mount in &run.mounts {
             let RunMount::Ready(mount) = mount else { continue };
             match mount.kind {
@@ -83,11 +89,7 @@ impl<'w> Build<'_, 'w> {
                     mounts.list.push(JobMount { target, kind: MountKind::Tmpfs { size: mount.size } });
                 }
                 Kind::Secret => self.secret(mount, &mut mounts)?,
-                Kind::Ssh if mount.required => {
-                    let what = "RUN --mount=type=ssh".to_owned();
-                    return Err(BuildError::Unsupported { what, instead: Some("use `--mount=type=secret`") });
-                }
-                Kind::Ssh => {}
+                Kind::Ssh => self.ssh(mount, &mut mounts)?,
             }
         }
         Ok(mounts)
@@ -192,6 +194,32 @@ impl<'w> Build<'_, 'w> {
             gid: mount.gid.unwrap_or(0),
         };
         mounts.list.push(JobMount { target, kind });
+        Ok(())
+    }
+
+    fn ssh(&self, mount: &Mount, mounts: &mut Mounts) -> Result<(), BuildError> {
+        let id = mount.id.as_deref().filter(|id| !id.is_empty()).unwrap_or("default");
+        let target = mount.target.clone().filter(|target| !target.is_empty());
+        let target = target.unwrap_or_else(|| format!("{AGENTS}.{}", mounts.agents.len()));
+        mounts.described.push(format!("ssh {target} {id}"));
+        let Some(places) = self.request.ssh.get(id) else {
+            return match mount.required {
+                true => Err(BuildError::NoAgent { id: id.to_owned() }),
+                false => Ok(()),
+            };
+        };
+        let places: Vec<PathBuf> = places.iter().map(|place| self.request.working_directory.join(place)).collect();
+        let usual = self.world.environment.get("SSH_AUTH_SOCK").map(String::as_str);
+        let owner =
+            Owner { uid: mount.uid.unwrap_or(0), gid: mount.gid.unwrap_or(0), mode: mount.mode.unwrap_or(AGENT_MODE) };
+        let directory = mounts.hold(self.world.store.scratch("agent")?);
+        let agent = Agent::start(&directory, id, &places, usual, owner)?;
+        let (source, inside) = (agent.socket.clone(), Vec::new());
+        if mounts.agents.is_empty() {
+            mounts.env.push(("SSH_AUTH_SOCK".to_owned(), target.clone()));
+        }
+        mounts.agents.push(agent);
+        mounts.list.push(JobMount { target, kind: MountKind::Bind { source, inside, access: Access::ReadOnly } });
         Ok(())
     }
 

@@ -21,6 +21,11 @@ const MAX_DEPTH: usize = 4;
 pub(super) struct Charts(BTreeMap<String, Vec<HelmCall>>);
 
 impl Charts {
+    /// One chart that no command installs.
+    pub(super) fn one(path: &str) -> Self {
+        Self(BTreeMap::from([(path.to_owned(), Vec::new())]))
+    }
+
     pub(super) fn find(scan: &Scan<'_>, calls: Vec<HelmCall>, findings: &mut Findings) -> Result<Self, CarryError> {
         let mut charts = BTreeMap::new();
         let mut todo = vec![("charts".to_owned(), 0)];

@@ -8,6 +8,7 @@ use content::{ContentError, LockError, Origin};
 use oci::Reference;
 
 use crate::discover::{Mistake, RulesError};
+use crate::rootfs::RootfsError;
 
 /// Why the images of a context could not be found, locked or fetched.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,9 @@ pub enum CarryError {
         /// The line.
         origin: Origin,
     },
+    /// The files of an image could not be unpacked.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
     /// The lock beside the recipe cannot be used.
     #[error("the image lock `{}` cannot be used: {source}", path.display())]
     Lock {
@@ -79,14 +83,6 @@ pub enum CarryError {
         path: PathBuf,
         /// What is wrong.
         source: LockError,
-    },
-    /// An image of another program's store.
-    #[error("{origin}: `{name}` is to come from another program's store, which cannot be read yet")]
-    Foreign {
-        /// The image.
-        name: String,
-        /// The line.
-        origin: Origin,
     },
     /// A program that is needed could not be run, or failed.
     #[error("`{program}` {reason}")]
@@ -112,6 +108,7 @@ impl CarryError {
         match self {
             Self::Mistakes { mistakes } => mistakes.iter().find_map(|mistake| mistake.help.clone()),
             Self::Content(error) => error.help(),
+            Self::Rootfs(error) => error.help(),
             Self::Program { help, .. } => help.clone(),
             Self::Missing { failures } => failures.iter().find_map(|failure| failure.error.help()).or_else(|| {
                 Some("correct the names; leave images out in .sealignore, or pass `--ignore-missing NAME`".to_owned())

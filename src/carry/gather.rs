@@ -7,7 +7,7 @@
 //! Nothing is half done in the result: either every image is there, or the error names each that is not, and who
 //! wants it. What was fetched stays in the store for the next attempt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use content::{
@@ -18,7 +18,8 @@ use oci::{Descriptor, Reference};
 
 use super::error::{CarryError, Failure};
 use super::resolve::{Lookup, Resolved, Resolver, Wanted};
-use super::source::{Cached, Place, Places, Repositories};
+use super::source::{Borrowed, Cached, Place, Places, Repositories};
+use super::tree::{RegistryTree, TreeImage};
 use crate::discover::{Archived, Findings, From, Ignore};
 
 /// Whether the lock beside the recipe binds.
@@ -31,6 +32,16 @@ pub enum Binding {
     Require,
 }
 
+/// How far gathering goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effort {
+    /// Everything is in the store afterwards.
+    #[default]
+    Fetch,
+    /// Names are resolved; nothing is stored.
+    Resolve,
+}
+
 /// What is gathered, and how.
 pub struct GatherOrder<'a> {
     /// Where everything goes.
@@ -39,6 +50,10 @@ pub struct GatherOrder<'a> {
     pub context: &'a Path,
     /// What is wanted.
     pub findings: &'a Findings,
+    /// The context's `registry/`, if it has one: its images are carried, too, and go before a registry's.
+    pub tree: Option<&'a RegistryTree>,
+    /// Whether blobs are fetched, or only names are looked up.
+    pub effort: Effort,
     /// For which platforms.
     pub wanted: Wanted,
     /// When registries are asked.
@@ -97,7 +112,9 @@ pub fn gather(order: &GatherOrder<'_>) -> Result<Gathered, CarryError> {
         }
     }
     let failures = allowed(order, failures)?;
-    fetch(order, &places, &there)?;
+    if order.effort == Effort::Fetch {
+        fetch(order, &places, &there)?;
+    }
     let images = there.iter().map(|(wish, resolved)| locked(wish, resolved));
     Ok(Gathered { lock: ImageLock::new(images), missing: failures })
 }
@@ -112,16 +129,86 @@ fn wishes<'a>(order: &GatherOrder<'a>, places: &mut Places<'a>) -> Result<Vec<Wi
     for archived in order.findings.archives() {
         open_archive(order, archived, places)?.into_iter().for_each(&mut add);
     }
+    let mut tree = TreeWishes::open(order, places)?;
     for found in order.findings.images() {
         let place = match found.from {
-            From::Registry => Place::Registry,
-            From::ContainersStorage | From::DockerDaemon => {
-                return Err(CarryError::Foreign { name: found.reference.familiar(), origin: found.origins[0].clone() });
+            From::Registry => tree.take(&found.reference, order.lookup)?.unwrap_or(Place::Registry),
+            from => {
+                let opened = order.registries.foreign(from, &found.reference);
+                let (source, root) = opened.map_err(|source| CarryError::Archive {
+                    origin: found.origins.first().cloned().unwrap_or_else(|| super::files::origin("")),
+                    source,
+                })?;
+                places.open.push(source);
+                Place::Open(places.open.len() - 1, Box::new(root))
             }
         };
         add(Wish { name: found.reference.clone(), place, origins: found.origins.clone() });
     }
+    tree.rest(order).into_iter().for_each(&mut add);
     Ok(wishes.into_values().collect())
+}
+
+/// The images of the context's `registry/`.
+struct TreeWishes<'a> {
+    tree: Option<&'a RegistryTree>,
+    number: usize,
+    images: Vec<TreeImage>,
+    /// Those that somebody asked for by name.
+    taken: BTreeSet<String>,
+}
+
+impl<'a> TreeWishes<'a> {
+    fn open(order: &GatherOrder<'a>, places: &mut Places<'a>) -> Result<Self, CarryError> {
+        let images = order.tree.map_or(Ok(Vec::new()), RegistryTree::images)?;
+        let number = places.open.len();
+        if let Some(tree) = order.tree {
+            places.open.push(Box::new(Borrowed(tree)));
+        }
+        Ok(Self { tree: order.tree, number, images, taken: BTreeSet::new() })
+    }
+
+    /// The image of a name, whatever its registry: the directory knows none.
+    fn take(&mut self, name: &Reference, lookup: Lookup) -> Result<Option<Place>, CarryError> {
+        let Some(tree) = self.tree.filter(|_| lookup != Lookup::Always || name.digest().is_some()) else {
+            return Ok(None);
+        };
+        let is_it = |image: &&TreeImage| {
+            let own = &image.name;
+            let short = own.repository() == name.repository();
+            let whole = own.registry() == name.registry() && short;
+            let tag = name.digest().map_or_else(
+                || own.digest().is_none() && own.tag_or_default() == name.tag_or_default(),
+                |digest| image.root.digest == *digest,
+            );
+            tag && (whole || short && own.registry() == oci::DEFAULT_REGISTRY)
+        };
+        if let Some(image) = self.images.iter().find(is_it) {
+            self.taken.insert(image.name.normal());
+            return Ok(Some(Place::Open(self.number, Box::new(image.root.clone()))));
+        }
+        match name.digest() {
+            Some(digest) => Ok(tree.describe(digest)?.map(|root| Place::Open(self.number, Box::new(root)))),
+            None => Ok(None),
+        }
+    }
+
+    /// The images that nobody asked for by name.
+    fn rest(self, order: &GatherOrder<'_>) -> Vec<Wish> {
+        let left = self.images.into_iter().filter(|image| !self.taken.contains(&image.name.normal()));
+        let left = left.filter(|image| !order.findings.ignore().has(&image.name));
+        left.map(|image| Wish {
+            place: Place::Open(self.number, Box::new(image.root)),
+            origins: vec![Origin {
+                file: "registry".to_owned(),
+                line: None,
+                what: image.name.to_string(),
+                rule: "registry directory".to_owned(),
+            }],
+            name: image.name,
+        })
+        .collect()
+    }
 }
 
 /// The images of a file that a list names.

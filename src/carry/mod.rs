@@ -24,10 +24,14 @@ mod scan;
 #[cfg(test)]
 mod scan_tests;
 mod source;
+mod tree;
+mod unpacked;
 
 pub use directory::RegistryDirectory;
 pub use error::{CarryError, Failure};
-pub use gather::{Binding, GatherOrder, Gathered, gather};
+pub use gather::{Binding, Effort, GatherOrder, Gathered, gather};
 pub use resolve::{Lookup, Wanted};
-pub use scan::{CommandText, CopiedPath, ScanOrder, scan};
-pub use source::Repositories;
+pub use scan::{CommandText, CopiedPath, ScanOrder, scan, scan_chart};
+pub use source::{Foreign, Repositories};
+pub use tree::{RegistryTree, TreeImage, TreeTag, other_tags, remove_tag, tree_name};
+pub use unpacked::unpack;

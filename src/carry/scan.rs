@@ -85,6 +85,23 @@ pub fn scan(directory: &Path, order: &ScanOrder) -> Result<Findings, CarryError>
     Ok(findings)
 }
 
+/// Looks at one chart, a directory or a `.tgz`, with the values beside it.
+///
+/// # Errors
+/// When files cannot be read. What is wrong in them is in the findings.
+pub fn scan_chart(chart: &Path, order: &ScanOrder) -> Result<Findings, CarryError> {
+    let chart = std::fs::canonicalize(chart).map_err(CarryError::io("open", chart))?;
+    let (Some(directory), Some(name)) = (chart.parent(), chart.file_name().and_then(|name| name.to_str())) else {
+        return scan(&chart, order);
+    };
+    let context = Context::open(directory)?;
+    let mut findings = Findings::new(Ignore::default());
+    let rules = rules(&context, &mut findings)?;
+    let scan = Scan { context: &context, order, rules: &rules };
+    Charts::one(name).render(&scan, &mut findings)?;
+    Ok(findings)
+}
+
 /// A look through a context.
 pub(super) struct Scan<'a> {
     pub(super) context: &'a Context,

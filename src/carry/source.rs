@@ -7,14 +7,25 @@ use std::sync::{Mutex, PoisonError};
 use content::{BlobReader, ContentError, Source};
 use oci::{Descriptor, Digest, Reference};
 
-/// Gives the repository that a name is in, as a source. Implemented by whoever knows registries.
+use crate::discover::From;
+
+/// Gives the places that images come from. Implemented by whoever knows registries and other programs.
 pub trait Repositories: Sync {
-    /// The repository.
+    /// The repository that a name is in.
     ///
     /// # Errors
     /// When its registry cannot be spoken to.
     fn open(&self, name: &Reference) -> Result<Box<dyn Source + '_>, ContentError>;
+
+    /// An image of another program's store.
+    ///
+    /// # Errors
+    /// When the program or its image is not there.
+    fn foreign(&self, from: From, name: &Reference) -> Result<Foreign, ContentError>;
 }
+
+/// An image of another program's store: the source that it is read from, and what its name stands for there.
+pub type Foreign = (Box<dyn Source>, Descriptor);
 
 /// Where an image is taken from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +74,7 @@ impl Places<'_> {
 }
 
 /// A source that somebody else owns.
-struct Borrowed<'a>(&'a dyn Source);
+pub(crate) struct Borrowed<'a>(pub(crate) &'a dyn Source);
 
 impl Source for Borrowed<'_> {
     fn place(&self) -> String {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 use oci::{Compression, Platform};
 
-use super::build_request::{self, build_context, named, output, secret};
+use super::build_request::{self, Security, build_context, named, output, secret, security_opt, ssh};
 use super::build_world::{build, prepare};
 use super::carrying::CarryFlags;
 use super::error::CommandError;
@@ -120,6 +120,12 @@ pub(crate) struct Build {
     /// A secret for RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=NAME
     #[arg(long, value_name = "SPEC", value_parser = secret)]
     pub(crate) secret: Vec<(String, SecretPlace)>,
+    /// An ssh agent for RUN --mount=type=ssh: default for the one of SSH_AUTH_SOCK, or a socket or key files
+    #[arg(long, value_name = "ID[=SOCKET|KEY[,KEY]]", value_parser = ssh)]
+    pub(crate) ssh: Vec<(String, Vec<PathBuf>)>,
+    /// What RUN may do: seccomp=unconfined lets it make every system call
+    #[arg(long, value_name = "OPTION", value_parser = security_opt)]
+    pub(crate) security_opt: Vec<Security>,
     /// Threads that compress [default: the number of processors]
     #[arg(long, alias = "max-pull-procs", value_name = "N")]
     pub(crate) jobs: Option<usize>,

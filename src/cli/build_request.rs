@@ -9,7 +9,7 @@ use super::build::{Build, Isolation, ManifestFormat, NetworkMode, Pull};
 use super::error::CommandError;
 use crate::build::{
     BuildRequest, CacheUse, ContextPlace, Format, KubefilePlace, Layering, NamedContext, Output, Platforms, PullPolicy,
-    RunIsolation, RunNetwork, SecretPlace,
+    RunCalls, RunIsolation, RunNetwork, SecretPlace,
 };
 
 /// What the arguments ask for.
@@ -54,6 +54,10 @@ pub(crate) fn request(args: &Build) -> Result<BuildRequest, CommandError> {
     request.cache = if args.no_cache { CacheUse::Ignore } else { CacheUse::Use };
     request.timestamp = args.timestamp;
     request.secrets = args.secret.iter().cloned().collect::<BTreeMap<_, _>>();
+    request.ssh = args.ssh.iter().cloned().collect();
+    if args.security_opt.contains(&Security::UnconfinedCalls) {
+        request.calls = RunCalls::All;
+    }
     request.network = match args.network {
         NetworkMode::Default => RunNetwork::Default,
         NetworkMode::None => RunNetwork::None,
@@ -115,6 +119,34 @@ pub(crate) fn secret(text: &str) -> Result<(String, SecretPlace), String> {
     // As with docker: without a place, the variable of the secret's name.
     let place = place.unwrap_or_else(|| SecretPlace::Variable(id.clone()));
     Ok((id, place))
+}
+
+/// `default`, `ID`, `ID=SOCKET` or `ID=KEY,KEY`.
+pub(crate) fn ssh(text: &str) -> Result<(String, Vec<PathBuf>), String> {
+    let (id, places) = text.split_once('=').unwrap_or((text, ""));
+    let places = places.split(',').filter(|place| !place.is_empty()).map(PathBuf::from);
+    match id.is_empty() {
+        true => Err("the id is missing".to_owned()),
+        false => Ok((id.to_owned(), places.collect())),
+    }
+}
+
+/// A `--security-opt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Security {
+    /// `seccomp=unconfined`.
+    UnconfinedCalls,
+    /// What holds here anyway: there are no labels.
+    Anyway,
+}
+
+/// `seccomp=unconfined`, and what other tools are told about labels.
+pub(crate) fn security_opt(text: &str) -> Result<Security, String> {
+    match text.split_once(['=', ':']) {
+        Some(("seccomp", "unconfined")) => Ok(Security::UnconfinedCalls),
+        Some(("label", "disable") | ("apparmor", "unconfined")) => Ok(Security::Anyway),
+        _ => Err("expected seccomp=unconfined".to_owned()),
+    }
 }
 
 /// `type=local,dest=DIR`, `type=tar,dest=FILE`, `type=oci-archive,dest=FILE` (`oci` is BuildKit's word for it), a directory, or `-`.

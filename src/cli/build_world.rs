@@ -129,7 +129,7 @@ impl Resolver for Network<'_> {
         let client = client(self.args, reference.registry(), None);
         let (repository, root, _) = transfer::resolve(&client, &reference).map_err(failed)?;
         match load_image(&repository, &root, platform) {
-            Ok(image) => Ok(Some(image.config.value().clone())),
+            Ok(image) => Ok(Some(image.config.value().clone()).filter(|config| config.platform().serves(platform))),
             // It is said when the image is to be built upon.
             Err(ContentError::NoPlatform { .. }) => Ok(None),
             Err(error) => Err(failed(error.into())),

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use content::cluster_image::LOCK_FILE;
 use content::{
-    ClusterImage, ContentError, CopyJob, CopyOptions, FoundImage, ImageLock, LockedImage, Sink, Source, find_image,
+    ClusterImage, ContentError, CopyJob, CopyOptions, FoundImage, ImageLock, Keeper, LockedImage, Sink, Source,
+    find_image,
 };
 use oci::{Platform, Reference};
 use registry_client::{Client, RegistryError, Repository};
@@ -17,11 +18,13 @@ use super::registry::{Registry, client};
 use super::whole_file;
 use crate::build::{Carried, CarriedForm, Carrier, CarryOrder, Outline, PullPolicy, SeamError};
 use crate::carry::{
-    self, Binding, CarryError, CommandText, CopiedPath, GatherOrder, Gathered, Lookup, Repositories, ScanOrder, Wanted,
+    self, Binding, CarryError, CommandText, CopiedPath, Effort, Foreign, GatherOrder, Gathered, Lookup, RegistryTree,
+    Repositories, ScanOrder, Wanted,
 };
 use crate::cluster::Environment;
-use crate::discover::Findings;
+use crate::discover::{Findings, From};
 use crate::report::{Event, Reporter, Watch};
+use crate::transfer;
 
 /// Flags about carried images.
 #[derive(Clone, Debug, Default, Args)]
@@ -78,6 +81,15 @@ pub(crate) enum Form {
     Native,
     /// In a layer of the image
     Layer,
+}
+
+impl std::convert::From<Form> for CarriedForm {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Native => Self::Native,
+            Form::Layer => Self::Layer,
+        }
+    }
 }
 
 impl CarryFlags {
@@ -184,6 +196,17 @@ impl Repositories for Registries {
     fn open(&self, name: &Reference) -> Result<Box<dyn Source + '_>, ContentError> {
         Ok(Box::new(self.repository(name)?))
     }
+
+    fn foreign(&self, from: From, name: &Reference) -> Result<Foreign, ContentError> {
+        let keeper = match from {
+            From::DockerDaemon => Keeper::DockerDaemon,
+            From::ContainersStorage | From::Registry => Keeper::ContainersStorage,
+        };
+        transfer::foreign(keeper, &name.to_string()).map_err(|error| {
+            let help = error.help();
+            ContentError::Remote { place: keeper.transport().to_owned(), source: Box::new(error), help }
+        })
+    }
 }
 
 /// Carries the images of a build.
@@ -214,11 +237,7 @@ impl Carrier for BuildCarrier<'_> {
             write_lock(&lock_path, &gathered.lock)?;
         }
         let lock = self.with_bases(order, gathered.lock)?;
-        let form = match self.flags.carry {
-            Form::Native => CarriedForm::Native,
-            Form::Layer => CarriedForm::Layer,
-        };
-        Ok(Carried { lock, form })
+        Ok(Carried { lock, form: self.flags.carry.into() })
     }
 }
 
@@ -238,6 +257,9 @@ impl BuildCarrier<'_> {
             let Ok(repository) = registries.repository(name) else { continue };
             let Ok(root) = repository.resolve(name) else { continue };
             let Ok(image) = find_image(&repository, &root, platform) else { continue };
+            if !image.image.config.value().platform().serves(platform) {
+                continue;
+            }
             found.push((name.clone(), repository, image));
         }
         let beside = found.iter().map(|(_, repository, image)| CopyJob {
@@ -246,11 +268,14 @@ impl BuildCarrier<'_> {
             roots: image.roots(),
             names: Vec::new(),
         });
+        let tree = RegistryTree::open(&order.context.join("registry"));
         let options = CopyOptions { jobs: self.jobs.unwrap_or(CopyOptions::default().jobs), ..CopyOptions::default() };
         let gathered = carry::gather(&GatherOrder {
             store: self.network.store,
             context: order.context,
             findings,
+            tree: tree.as_ref(),
+            effort: Effort::Fetch,
             wanted: match self.flags.every_platform {
                 true => Wanted::All,
                 false => Wanted::Platforms(order.platforms.to_vec()),

@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{ArgAction, Args};
+use clap::Args;
 use content::{Location, Plain};
 
 use super::conversion::FormArgs;
 use super::error::CommandError;
-use super::go_bool;
 use super::platforms::{Extent, PlatformArgs};
-use super::push::host;
-use super::registry::{Moving, Registry, client};
+use super::registry::{Moving, Registry, Sides, client, host};
 use super::sent;
 use super::world::{Silence, World};
 use crate::report::{Event, Reporter};
@@ -74,55 +72,6 @@ pub(crate) struct Copy {
     remove_signatures: bool,
 }
 
-/// What is different for the two sides.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Sides {
-    /// Credentials for the registry that is read
-    #[arg(long, value_name = "USER[:PASSWORD]")]
-    src_creds: Option<String>,
-    /// Credentials for the registry that is written
-    #[arg(long, value_name = "USER[:PASSWORD]")]
-    dest_creds: Option<String>,
-    /// Whether the registry that is read has to prove who it is
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
-          default_missing_value = "true", value_parser = go_bool::parser(), hide_possible_values = true)]
-    src_tls_verify: Option<bool>,
-    /// Whether the registry that is written has to prove who it is
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
-          default_missing_value = "true", value_parser = go_bool::parser(), hide_possible_values = true)]
-    dest_tls_verify: Option<bool>,
-    #[arg(long, hide = true, value_name = "FILE")]
-    src_authfile: Option<PathBuf>,
-    #[arg(long, hide = true, value_name = "FILE")]
-    dest_authfile: Option<PathBuf>,
-    #[arg(long, hide = true, value_name = "DIR")]
-    src_cert_dir: Option<PathBuf>,
-    #[arg(long, hide = true, value_name = "DIR")]
-    dest_cert_dir: Option<PathBuf>,
-}
-
-impl Sides {
-    /// How the registry that is read is spoken to.
-    pub(crate) fn source(&self, both: &Registry) -> Registry {
-        let mut own = both.clone();
-        own.creds = self.src_creds.clone().or(own.creds);
-        own.trust.tls_verify = self.src_tls_verify.unwrap_or(own.trust.tls_verify);
-        own.trust.authfile = self.src_authfile.clone().or(own.trust.authfile);
-        own.trust.cert_dir = self.src_cert_dir.clone().or(own.trust.cert_dir);
-        own
-    }
-
-    /// How the registry that is written is spoken to.
-    pub(crate) fn target(&self, both: &Registry) -> Registry {
-        let mut own = both.clone();
-        own.creds = self.dest_creds.clone().or(own.creds);
-        own.trust.tls_verify = self.dest_tls_verify.unwrap_or(own.trust.tls_verify);
-        own.trust.authfile = self.dest_authfile.clone().or(own.trust.authfile);
-        own.trust.cert_dir = self.dest_cert_dir.clone().or(own.trust.cert_dir);
-        own
-    }
-}
-
 impl Copy {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         let store = LazyStore::at(world.store_place()?);
@@ -143,7 +92,7 @@ impl Copy {
             conversion: self.form.conversion()?,
             digests: if self.preserve_digests { Digests::Preserve } else { Digests::MayChange },
             mode: if self.dry_run { Mode::DryRun } else { Mode::Write },
-            options: self.moving.options(),
+            options: self.moving.options(&self.registry),
         };
         let from = Location::source(&self.source, Plain::Store, store).map_err(TransferError::from)?;
         let to = Location::target(&self.target, Plain::Store, store).map_err(TransferError::from)?;

@@ -5,12 +5,15 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use content::ClusterImage;
 use oci::{Compression, Platform};
 use serde_json::json;
 
 use super::error::CommandError;
 use super::image_layers::image_layers;
+use super::images_verbs::changes;
 use super::locate::{self, Located};
+use super::registry::Registry;
 use super::tree::{self, LayerName, Tree};
 use super::whole_file::WholeFile;
 use super::world::World;
@@ -19,7 +22,7 @@ use crate::report::table::Table;
 
 /// Show which files two images differ in
 ///
-/// Files are the same when kind, mode, owner, attributes and content are; times are not looked at.
+/// What they carry is compared, too. Files are the same when kind, mode, owner, attributes and content are; times are not looked at.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -40,6 +43,8 @@ pub(crate) struct Diff {
     /// Of an index, the image for this platform
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
+    #[command(flatten)]
+    registry: Registry,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -53,15 +58,21 @@ struct Difference {
     added: Vec<Vec<u8>>,
     changed: Vec<Vec<u8>>,
     deleted: Vec<Vec<u8>>,
+    /// Carried images, as `sealos images diff` has them.
+    images: Vec<String>,
 }
 
 impl Diff {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
-        let a = locate::with(world, &self.a, |found| tree::read(found.source, &self.layers(found, &self.a)?))?;
-        let difference = locate::with(world, &self.b, |found| {
+        let (a, carried) = locate::with(world, &self.registry, &self.a, |found| {
+            let carried = ClusterImage::load(found.source, &found.root)?.lock;
+            Ok((tree::read(found.source, &self.layers(found, &self.a)?)?, carried))
+        })?;
+        let difference = locate::with(world, &self.registry, &self.b, |found| {
             let layers = self.layers(found, &self.b)?;
             let b = tree::read(found.source, &layers)?;
-            let difference = compare(&a, &b);
+            let mut difference = compare(&a, &b);
+            difference.images = changes(&carried, &ClusterImage::load(found.source, &found.root)?.lock);
             if let Some((path, compression)) = &self.patch {
                 let wanted = difference.added.iter().chain(&difference.changed).cloned().collect();
                 write_patch(found, &layers, &b, wanted, path, *compression)?;
@@ -78,11 +89,15 @@ impl Diff {
 
     fn tell(&self, world: &mut World<'_>, difference: &Difference) -> Result<(), CommandError> {
         let texts = |paths: &[Vec<u8>]| paths.iter().map(|path| text(path)).collect::<Vec<_>>();
-        let Difference { added, changed, deleted } = difference;
+        let Difference { added, changed, deleted, images } = difference;
         match self.output {
             Form::Json => {
                 let (added, changed, deleted) = (texts(added), texts(changed), texts(deleted));
-                show::json(world, &json!({"added": added, "changed": changed, "deleted": deleted}))
+                let mut document = json!({"added": added, "changed": changed, "deleted": deleted});
+                if !images.is_empty() {
+                    document["images"] = json!(images);
+                }
+                show::json(world, &document)
             }
             Form::Table => {
                 let mut rows: Vec<(&Vec<u8>, &str)> = Vec::new();
@@ -94,6 +109,15 @@ impl Diff {
                 table.row(["CHANGE", "PATH"]);
                 for (path, kind) in rows {
                     table.row([kind.to_owned(), text(path)]);
+                }
+                for line in images {
+                    let (sign, image) = line.split_once(' ').unwrap_or(("", line));
+                    let kind = match sign {
+                        "+" => "image added",
+                        "-" => "image deleted",
+                        _ => "image changed",
+                    };
+                    table.row([kind, image]);
                 }
                 table.write(world.out).map_err(CommandError::Output)
             }

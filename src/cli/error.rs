@@ -8,13 +8,15 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use content::ContentError;
 use content::tar::TarError;
 use oci::{PlatformError, ReferenceError};
 use registry_client::RegistryError;
 
-use crate::build::BuildError;
+use crate::build::{BuildError, SeamError};
+use crate::carry::CarryError;
 use crate::cluster::ClusterError;
 use crate::execute::ExecuteError;
 use crate::rootfs::RootfsError;
@@ -53,10 +55,23 @@ pub(crate) enum CommandError {
     Transfer(#[from] TransferError),
     #[error("cannot {verb} `{name}`")]
     Move { verb: &'static str, name: String, source: TransferError },
+    #[error(transparent)]
+    Carry(#[from] CarryError),
+    #[error("`{name}` carries {carried} container images, which a docker-archive cannot hold")]
+    CannotCarry { name: String, carried: usize },
+    #[error("nothing in `{what}` asks for `{image}`")]
+    NobodyAsks { image: String, what: String, names: Vec<String> },
+    #[error("cannot write `{}`", path.display())]
+    WriteLock { path: PathBuf, source: SeamError },
     #[error("there is nobody to ask: no terminal")]
     NobodyToAsk,
     #[error("nobody is logged in to {key}")]
     NotLoggedIn { key: String },
+    #[error("nothing that was named is there, or everything was filtered out")]
+    NothingToSync,
+    /// The answer to a question is no; the exit code says so.
+    #[error("no")]
+    Absent,
     #[error("interrupted")]
     Interrupted,
     #[error("{0}")]
@@ -145,6 +160,13 @@ impl CommandError {
             Self::Build(error) => error.help(),
             Self::Transfer(error) | Self::Move { source: error, .. } => error.help(),
             Self::NotLoggedIn { key } => Some(format!("`sealos login {key}` does it")),
+            Self::Carry(error) => error.help(),
+            Self::CannotCarry { .. } => Some(
+                "save it as an oci-archive; or `sealos convert --carry layer` makes an image that holds them in a layer"
+                    .to_owned(),
+            ),
+            Self::NobodyAsks { names, .. } if names.is_empty() => Some("it asks for no images at all".to_owned()),
+            Self::NobodyAsks { names, .. } => Some(format!("it asks for {}", names.join(", "))),
             Self::NobodyToAsk => Some("give the password on stdin with `--password-stdin`".to_owned()),
             Self::Sandbox(error) => error.help(),
             Self::Cluster(error) => error.help(),
@@ -173,9 +195,9 @@ impl CommandError {
         }
     }
 
-    /// The lines for stderr; nothing for a reader that went away.
+    /// The lines for stderr; nothing for a reader that went away, and where the exit code says all.
     pub(crate) fn to_text(&self) -> String {
-        if self.exit_code() == 0 {
+        if self.exit_code() == 0 || matches!(self, Self::Absent) {
             return String::new();
         }
         if let Self::Several(all) = self {

@@ -7,6 +7,7 @@ use oci::{Descriptor, History as Entry, Platform};
 use serde_json::{Value, json};
 
 use super::error::CommandError;
+use super::registry::Registry;
 use super::summary::{PlatformImage, summarise};
 use super::world::World;
 use super::{go_bool, locate, show};
@@ -46,6 +47,8 @@ pub(crate) struct History {
     /// Of an index, the image for this platform
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
+    #[command(flatten)]
+    registry: Registry,
 }
 
 const HEADINGS: &[(&str, &str)] = &[
@@ -67,7 +70,9 @@ const COMMAND_WIDTH: usize = 45;
 impl History {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         let wanted = self.platform.clone().unwrap_or_else(Platform::host);
-        let image = locate::with(world, &self.name, |found| Ok(summarise(found.source, &found.root, &wanted)?.image))?;
+        let image = locate::with(world, &self.registry, &self.name, |found| {
+            Ok(summarise(found.source, &found.root, &wanted)?.image)
+        })?;
         let steps = image.as_ref().and_then(steps);
         let steps = steps.ok_or_else(|| CommandError::NotAnImage(self.name.clone()))?;
         if self.json {

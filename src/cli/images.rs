@@ -5,8 +5,10 @@ use std::time::SystemTime;
 use clap::Args;
 use serde_json::Value;
 
+use super::carried_tree;
 use super::error::CommandError;
 use super::filter;
+use super::images_verbs;
 use super::row::{self, HEADINGS, Ids, Listed};
 use super::show;
 use super::world::World;
@@ -14,8 +16,15 @@ use crate::report::table::Table;
 use crate::report::time::Moment;
 
 /// List the images of the store, newest first
+///
+/// With list, why, update or diff: the container images that a context, a chart or an image asks for or carries.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = "\
+An image that is called list, why, update or diff is meant by `sealos images -- list`.
+
 Filters (KEY=VALUE; KEY!=VALUE for the opposite):
   reference=PATTERN       a name, with *, ** and ? as in file names
   label=NAME[=VALUE]      a label of the image
@@ -35,10 +44,16 @@ Examples:
   sealos images
   sealos images labring/helm
   sealos images --filter 'reference=team/*' --filter until=168h
-  sealos images --format 'table {{.Repository}}\\t{{.Size}}'")]
+  sealos images --format 'table {{.Repository}}\\t{{.Size}}'"
+)]
 pub(crate) struct Images {
+    #[command(subcommand)]
+    verb: Option<images_verbs::Verb>,
     /// Only images of this name
     name: Option<String>,
+    /// Show the container images that each image carries below it
+    #[arg(long, conflicts_with_all = ["quiet", "json", "format"])]
+    tree: bool,
     /// Show images without a name too; they always are
     #[arg(short, long, hide = true)]
     all: bool,
@@ -69,7 +84,10 @@ pub(crate) struct Images {
 }
 
 impl Images {
-    pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
+    pub(crate) fn run(mut self, world: &mut World<'_>) -> Result<(), CommandError> {
+        if let Some(verb) = self.verb.take() {
+            return verb.run(world);
+        }
         let now = Moment::from(SystemTime::now());
         let images = self.select(world, now)?;
         let ids = if self.no_trunc { Ids::Whole } else { Ids::Short };
@@ -83,6 +101,7 @@ impl Images {
         let rows: Vec<Value> = images.iter().flat_map(|image| image.rows(now, ids)).collect();
         match &self.format {
             Some(format) => show::rows(world, format, HEADINGS, &rows),
+            None if self.tree => self.tree_table(world, &images, ids, now),
             None => self.table(&rows).write(world.out).map_err(CommandError::Output),
         }
     }
@@ -105,19 +124,51 @@ impl Images {
         row::filtered(&disk, images, &self.filter, &filter::KEYS, now)
     }
 
-    fn table(&self, rows: &[Value]) -> Table {
+    fn columns(&self) -> Vec<&'static str> {
         let mut columns = vec!["Repository", "Tag"];
         columns.extend(self.digests.then_some("Digest"));
         columns.extend(["ID", "Created", "Size"]);
         columns.extend(self.history.then_some("History"));
+        columns
+    }
+
+    /// A table with its headings, if they are wanted.
+    fn headed(&self) -> Table {
         let mut table = Table::new();
         if !self.noheading {
             let heading = |column: &&str| HEADINGS.iter().find(|(key, _)| key == column).map_or("", |(_, text)| text);
-            table.row(columns.iter().map(heading));
+            table.row(self.columns().iter().map(heading));
         }
+        table
+    }
+
+    fn table(&self, rows: &[Value]) -> Table {
+        let (columns, mut table) = (self.columns(), self.headed());
         for row in rows {
             table.row(columns.iter().map(|column| row[*column].as_str().unwrap_or_default()));
         }
         table
+    }
+
+    /// Images, and below each the container images that it carries.
+    fn tree_table(&self, world: &mut World<'_>, images: &[Listed], ids: Ids, now: Moment) -> Result<(), CommandError> {
+        let (disk, columns, mut table) = (world.disk()?, self.columns(), self.headed());
+        for image in images {
+            for row in image.rows(now, ids) {
+                table.row(columns.iter().map(|column| row[*column].as_str().unwrap_or_default().to_owned()));
+            }
+            for [name, tag, digest, platforms, size] in carried_tree::rows(&disk, image, ids)? {
+                let cell = |column: &&str| match *column {
+                    "Repository" => name.clone(),
+                    "Tag" => tag.clone(),
+                    "ID" => digest.clone(),
+                    "Created" => platforms.clone(),
+                    "Size" => size.clone(),
+                    _ => String::new(),
+                };
+                table.row(columns.iter().map(cell));
+            }
+        }
+        table.write(world.out).map_err(CommandError::Output)
     }
 }

@@ -1,12 +1,13 @@
 //! `sealos inspect NAME…`
 
 use clap::{Args, ValueEnum};
-use content::{ContentError, fetch_document};
+use content::{ClusterImage, ContentError, fetch_document};
 use oci::{Digest, Platform, Raw, Reference};
 use serde_json::{Value, json};
 
 use super::error::CommandError;
 use super::locate::{self, Located};
+use super::registry::Registry;
 use super::show::{self, Format};
 use super::summary::{PlatformImage, Summary, summarise};
 use super::world::World;
@@ -22,6 +23,7 @@ Examples:
   sealos inspect -f '{{.OCIv1.config.Labels}}' app:v1
   sealos inspect oci-archive:app.tar
   sealos inspect docker://docker.io/labring/helm:v3.8.2
+  sealos inspect --images app:v1
   sealos inspect --raw app:v1 | sha256sum")]
 pub(crate) struct Inspect {
     /// Images: a name or id, a path, docker://NAME, oci-archive:PATH, docker-archive:PATH, oci:DIR[:TAG], dir:DIR
@@ -36,12 +38,17 @@ pub(crate) struct Inspect {
     /// Print the image configuration, byte for byte
     #[arg(long)]
     config: bool,
+    /// Print which container images are carried, and why: the image lock
+    #[arg(long, conflicts_with_all = ["raw", "config", "kind", "platform"])]
+    images: bool,
     /// Of an index, the image for this platform
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
     /// What the name stands for
     #[arg(short = 't', long = "type", value_enum, default_value_t = Kind::App, value_name = "KIND")]
     kind: Kind,
+    #[command(flatten)]
+    registry: Registry,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,7 +66,7 @@ impl Inspect {
         let format = self.format.as_deref().map(Format::of_document).transpose()?;
         let (mut documents, mut errors) = (Vec::new(), Vec::new());
         for name in &self.names {
-            let found = locate::with(world, name, |found| self.look(name, found));
+            let found = locate::with(world, &self.registry, name, |found| self.look(name, found));
             match found {
                 Ok(Answer::Bytes(bytes)) => world.out.write_all(&bytes).map_err(CommandError::Output)?,
                 Ok(Answer::Document(document)) => match &format {
@@ -82,6 +89,9 @@ impl Inspect {
     }
 
     fn look(&self, name: &str, found: &Located<'_>) -> Result<Answer, CommandError> {
+        if self.images {
+            return Ok(Answer::Document(json!(ClusterImage::load(found.source, &found.root)?.lock)));
+        }
         let wanted = self.platform.clone().unwrap_or_else(Platform::host);
         if self.platform.is_none() && (self.raw || self.kind == Kind::Manifest) {
             let bytes = fetch_document(found.source, &found.root)?;
@@ -102,7 +112,10 @@ impl Inspect {
         if self.raw || self.kind == Kind::Manifest {
             return self.manifest(image.map(|image| image.manifest.bytes().to_vec()).unwrap_or_default());
         }
-        Ok(Answer::Document(document(name, &found.names, &summary)?))
+        let mut document = document(name, &found.names, &summary)?;
+        let carried = ClusterImage::load(found.source, &found.root)?.lock;
+        document["CarriedImages"] = carried.images.iter().map(|image| image.reference.clone()).collect();
+        Ok(Answer::Document(document))
     }
 
     fn manifest(&self, bytes: Vec<u8>) -> Result<Answer, CommandError> {

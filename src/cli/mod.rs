@@ -13,9 +13,11 @@ mod ask;
 mod build;
 mod build_request;
 mod build_world;
+mod carried_tree;
 mod carrying;
 mod completion;
 mod conversion;
+mod convert;
 mod copy;
 mod create;
 mod diff;
@@ -27,12 +29,15 @@ mod go_bool;
 mod history;
 mod image_layers;
 mod images;
+mod images_verbs;
 mod inspect;
 mod load;
 mod locate;
 mod login;
 mod logout;
 mod man;
+mod manifest;
+mod merge;
 mod pack;
 mod platforms;
 mod prune;
@@ -43,12 +48,16 @@ mod registry_verbs;
 mod rmi;
 mod row;
 mod run;
+mod run_registry;
 mod save;
 mod schema;
+mod search;
 mod sent;
 mod show;
 mod summary;
+mod sync;
 mod tag;
+mod tags;
 mod tree;
 mod version;
 mod whole_file;
@@ -101,7 +110,7 @@ struct Global {
     root: Option<PathBuf>,
     /// How progress is shown on stderr: auto (live on a terminal, lines otherwise), plain, json or quiet
     #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, value_name = "HOW",
-          hide_possible_values = true, hide_default_value = true, display_order = 1001)]
+          hide_possible_values = true, hide_default_value = true, display_order = 1001, overrides_with = "progress")]
     progress: Progress,
     /// Say more about errors
     #[arg(long, global = true, display_order = 1002)]
@@ -129,6 +138,7 @@ struct Ignored {
 enum Verb {
     Build(Box<build::Build>),
     Completion(completion::Completion),
+    Convert(Box<convert::Convert>),
     Copy(Box<copy::Copy>),
     Create(create::Create),
     Diff(diff::Diff),
@@ -139,6 +149,8 @@ enum Verb {
     Login(login::Login),
     Logout(logout::Logout),
     Man(man::Man),
+    Manifest(Box<manifest::Manifest>),
+    Merge(Box<merge::Merge>),
     Prune(prune::Prune),
     Pull(Box<pull::Pull>),
     Push(Box<push::Push>),
@@ -147,7 +159,11 @@ enum Verb {
     Run(Box<run::Run>),
     Save(save::Save),
     Schema(schema::Schema),
+    Search(search::Search),
+    Sync(Box<sync::Sync>),
     Tag(tag::Tag),
+    #[command(alias = "list-tags")]
+    Tags(tags::Tags),
     Version(version::Version),
 }
 
@@ -156,6 +172,7 @@ impl Verb {
         match self {
             Self::Build(verb) => verb.run(world),
             Self::Completion(verb) => verb.run(world),
+            Self::Convert(verb) => verb.run(world),
             Self::Copy(verb) => verb.run(world),
             Self::Create(verb) => verb.run(world),
             Self::Diff(verb) => verb.run(world),
@@ -166,6 +183,8 @@ impl Verb {
             Self::Login(verb) => verb.run(world),
             Self::Logout(verb) => verb.run(world),
             Self::Man(verb) => verb.run(world),
+            Self::Manifest(verb) => verb.run(world),
+            Self::Merge(verb) => verb.run(world),
             Self::Prune(verb) => verb.run(world),
             Self::Pull(verb) => verb.run(world),
             Self::Push(verb) => verb.run(world),
@@ -174,7 +193,10 @@ impl Verb {
             Self::Run(verb) => verb.run(world),
             Self::Save(verb) => verb.run(world),
             Self::Schema(verb) => verb.run(world),
+            Self::Search(verb) => verb.run(world),
+            Self::Sync(verb) => verb.run(world),
             Self::Tag(verb) => verb.run(world),
+            Self::Tags(verb) => verb.run(world),
             Self::Version(verb) => verb.run(world),
         }
     }

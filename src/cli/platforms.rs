@@ -32,13 +32,17 @@ impl PlatformArgs {
     }
 
     fn parts(&self) -> Option<Platform> {
-        if self.os.is_none() && self.arch.is_none() && self.variant.is_none() {
-            return None;
-        }
-        let host = Platform::host();
-        let os = self.os.as_deref().unwrap_or(&host.os);
-        Some(Platform::new(os, self.arch.as_deref().unwrap_or(&host.architecture), self.variant.as_deref()))
+        from_parts(self.os.as_deref(), self.arch.as_deref(), self.variant.as_deref())
     }
+}
+
+/// A platform of which parts are given; the others are this machine's. None if nothing is given.
+pub(crate) fn from_parts(os: Option<&str>, architecture: Option<&str>, variant: Option<&str>) -> Option<Platform> {
+    if os.is_none() && architecture.is_none() && variant.is_none() {
+        return None;
+    }
+    let host = Platform::host();
+    Some(Platform::new(os.unwrap_or(&host.os), architecture.unwrap_or(&host.architecture), variant))
 }
 
 /// Whether a flag asked for everything.

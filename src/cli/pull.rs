@@ -136,7 +136,7 @@ impl Pull {
             client: &client,
             platforms: platforms.clone(),
             policy: self.policy.into(),
-            options: self.moving.options(),
+            options: self.moving.options(&self.registry),
         };
         let (names, mut errors) = if self.all_tags { all_tags(&client, &names) } else { (names, Vec::new()) };
         let mut rows = Vec::new();
@@ -157,7 +157,7 @@ impl Pull {
             conversion: Default::default(),
             digests: Digests::MayChange,
             mode: Mode::Write,
-            options: self.moving.options(),
+            options: self.moving.options(&self.registry),
         };
         for other in locations.iter().filter(|location| registry_name(location).is_none()) {
             match from_elsewhere(other, store, &client, &wish, reporter) {

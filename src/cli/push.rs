@@ -4,18 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use content::{Location, Plain, Store};
-use oci::Reference;
+use content::{Location, Plain};
 
 use super::conversion::FormArgs;
 use super::error::CommandError;
 use super::platforms::{Extent, PlatformArgs};
-use super::registry::{Moving, Registry, client};
+use super::registry::{Moving, Registry, client, host};
 use super::sent;
 use super::world::{Silence, World};
 use crate::report::{Event, Reporter};
 use crate::transfer::{
-    CopyOutcome, CopyWish, Digests, LazyStore, Mode, Origin, Target, TransferError, copy_image, open, write_digest,
+    CopyOutcome, CopyWish, Digests, LazyStore, Mode, Target, TransferError, copy_image, open, write_digest,
 };
 
 /// Send an image to a registry
@@ -87,7 +86,7 @@ impl Push {
             conversion: self.form.conversion()?,
             digests: Digests::MayChange,
             mode: Mode::Write,
-            options: self.moving.options(),
+            options: self.moving.options(&self.registry),
         };
         let from = Location::source(&self.source, Plain::Store, store).map_err(TransferError::from)?;
         let to = self.target.as_deref().map(|to| Location::target(to, Plain::Registry, store)).transpose();
@@ -104,26 +103,8 @@ impl Push {
         reporter.event(&Event::Task(format!("push {} to {to}", self.source)));
         let outcome = copy_image(&origin, image, &target, store, &wish, &**reporter).map_err(failed)?;
         if self.rm {
-            forget(&origin, image.name.as_ref())?;
+            sent::forget(&origin, image.name.as_ref())?;
         }
         Ok(outcome)
     }
-}
-
-/// The registry that credentials of the command line are for.
-pub(crate) fn host(location: &Location) -> &str {
-    match location {
-        Location::Registry(name) => name.registry(),
-        _ => "",
-    }
-}
-
-/// Takes a name away, or the image where it has no name.
-pub(crate) fn forget(origin: &Origin<'_>, name: Option<&Reference>) -> Result<(), CommandError> {
-    let (Some(disk), Some(image)) = (origin.store(), origin.images.first()) else { return Ok(()) };
-    match name {
-        Some(name) if origin.images.len() > 1 => disk.untag(name).map(drop)?,
-        _ => disk.forget(&image.root.digest)?,
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use content::CopyOptions;
+use content::{CopyOptions, Location};
 use oci::Reference;
 use registry_client::{Client, ClientOptions, Credentials, Notice, Secret, Tls};
 
@@ -75,8 +75,9 @@ pub(crate) struct Moving {
 }
 
 impl Moving {
-    pub(crate) fn options(&self) -> CopyOptions {
-        CopyOptions { jobs: self.jobs.into(), limit_rate: self.limit_rate, ..CopyOptions::default() }
+    pub(crate) fn options(&self, registry: &Registry) -> CopyOptions {
+        let (jobs, limit_rate, retries) = (self.jobs.into(), self.limit_rate, registry.retry);
+        CopyOptions { jobs, limit_rate, retries, ..CopyOptions::default() }
     }
 }
 
@@ -132,6 +133,63 @@ pub(crate) fn one_registry<'a>(
             let text = format!("--creds are for one registry, and the names are of {}", several.join(", "));
             Err(CommandError::Usage(text))
         }
+    }
+}
+
+/// The registry that credentials of the command line are for.
+pub(crate) fn host(location: &Location) -> &str {
+    match location {
+        Location::Registry(name) => name.registry(),
+        _ => "",
+    }
+}
+
+/// What is different for the two sides.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Sides {
+    /// Credentials for the registry that is read
+    #[arg(long, value_name = "USER[:PASSWORD]")]
+    pub(crate) src_creds: Option<String>,
+    /// Credentials for the registry that is written
+    #[arg(long, value_name = "USER[:PASSWORD]")]
+    pub(crate) dest_creds: Option<String>,
+    /// Whether the registry that is read has to prove who it is
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
+          default_missing_value = "true", value_parser = go_bool::parser(), hide_possible_values = true)]
+    src_tls_verify: Option<bool>,
+    /// Whether the registry that is written has to prove who it is
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
+          default_missing_value = "true", value_parser = go_bool::parser(), hide_possible_values = true)]
+    dest_tls_verify: Option<bool>,
+    #[arg(long, hide = true, value_name = "FILE")]
+    src_authfile: Option<PathBuf>,
+    #[arg(long, hide = true, value_name = "FILE")]
+    dest_authfile: Option<PathBuf>,
+    #[arg(long, hide = true, value_name = "DIR")]
+    src_cert_dir: Option<PathBuf>,
+    #[arg(long, hide = true, value_name = "DIR")]
+    dest_cert_dir: Option<PathBuf>,
+}
+
+impl Sides {
+    /// How the registry that is read is spoken to.
+    pub(crate) fn source(&self, both: &Registry) -> Registry {
+        let mut own = both.clone();
+        own.creds = self.src_creds.clone().or(own.creds);
+        own.trust.tls_verify = self.src_tls_verify.unwrap_or(own.trust.tls_verify);
+        own.trust.authfile = self.src_authfile.clone().or(own.trust.authfile);
+        own.trust.cert_dir = self.src_cert_dir.clone().or(own.trust.cert_dir);
+        own
+    }
+
+    /// How the registry that is written is spoken to.
+    pub(crate) fn target(&self, both: &Registry) -> Registry {
+        let mut own = both.clone();
+        own.creds = self.dest_creds.clone().or(own.creds);
+        own.trust.tls_verify = self.dest_tls_verify.unwrap_or(own.trust.tls_verify);
+        own.trust.authfile = self.dest_authfile.clone().or(own.trust.authfile);
+        own.trust.cert_dir = self.dest_cert_dir.clone().or(own.trust.cert_dir);
+        own
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
-use content::archive;
+use content::{ClusterImage, archive};
 use oci::Platform;
 
 use super::build_world::{build, prepare};
@@ -14,11 +14,12 @@ use super::execution::{Showing, engine, unpack_options};
 use super::find_or_pull::{Wanted, find_or_pull, shown};
 use super::image_layers::image_layers;
 use super::registry::Registry;
+use super::run_registry::{self, Prepared};
 use super::world::{Silence, World, is_real_root};
 use crate::build::{BuildRequest, ContextPlace, KubefilePlace, Platforms};
-use crate::cluster::{ClusterName, Layout};
+use crate::cluster::{ClusterName, ImageKind, Layout};
 use crate::execute::{self, Images, Repeat};
-use crate::plan::{Desired, Mount, Override, Subject};
+use crate::plan::{Desired, Mount, Override, Precedence, Subject};
 use crate::report::{Event, Reporter, Watch};
 use crate::transport::{Interrupt, Local};
 
@@ -116,13 +117,20 @@ impl Run {
         let platform = self.platform.clone().unwrap_or_else(Platform::host);
         let mut desired = Desired { cluster: self.cluster.clone(), mounts: Vec::new() };
         let mut files = Images::new(&disk, unpack_options());
+        let registry = if self.dry_run { None } else { Some(Prepared::listen(&self.cluster)?) };
+        let offered = registry.as_ref().map_or_else(|| run_registry::variables(0), Prepared::variables);
         for (number, (name, root)) in wanted.iter().enumerate() {
             let image = image_layers(&disk, root, &platform, name)?;
             let subject =
                 Subject { name, digest: image.manifest_descriptor.digest, config: &image.config.value().config };
             // As the Go sealos has it: `--cmd` is about the first image.
             let cmd = (number == 0 && !self.cmd.is_empty()).then(|| self.cmd.clone());
-            let overrides = Override { spec_env: Vec::new(), env: self.env.clone(), cmd };
+            // A rootfs says itself where the cluster's registry is.
+            let is_rootfs = ImageKind::of(&subject.config.labels)? == ImageKind::Rootfs;
+            let carries = ClusterImage::load(&disk, root)?.carries();
+            let precedence = if carries && !is_rootfs { Precedence::Offered } else { Precedence::Image };
+            let (spec_env, env, offered) = (Vec::new(), self.env.clone(), offered.clone());
+            let overrides = Override { spec_env, env, cmd, offered, precedence };
             desired.mounts.push(Mount::new(&layout, &self.cluster, &subject, &overrides)?);
             files = files.with(image.manifest_descriptor.digest, image.layer_pairs());
         }
@@ -143,7 +151,10 @@ impl Run {
             observer: &observer,
             interrupt: &interrupt,
         };
+        let directories = desired.mounts.iter().map(|mount| mount.directory.clone()).collect();
+        let served = registry.map(|registry| registry.serve(disk.root(), directories)).transpose()?;
         let done = execute::run(&desired, &layout, repeat, &place);
+        drop(served);
         reporter.finish();
         let done = done?;
         for (_, root) in &wanted {

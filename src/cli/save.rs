@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use content::archive::{self, SaveOptions};
-use content::{Disk, present};
+use content::{ClusterImage, Disk, Sink, present};
 use oci::{Compression, Descriptor, Platform, Reference};
 
 use super::error::CommandError;
@@ -13,6 +13,7 @@ use super::pack;
 use super::whole_file::WholeFile;
 use super::world::{Silence, World};
 use crate::report::{Event, Reporter, Watch};
+use crate::transfer::{Platforms, choose};
 
 /// Write images to a file or a directory
 ///
@@ -38,7 +39,7 @@ pub(crate) struct Save {
     /// Compress the archive as a whole; its layers are compressed already
     #[arg(long, value_enum, value_name = "HOW")]
     compress: Option<Outer>,
-    /// Of an index, the image that goes into a docker-archive
+    /// Of an index, the image for this platform only, and what it carries
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
     /// No progress
@@ -134,6 +135,20 @@ impl Save {
         reporter: &dyn Reporter,
     ) -> Result<(Option<Reference>, Descriptor), CommandError> {
         let record = disk.find(text)?;
+        if matches!(self.format, Form::DockerArchive) {
+            let carried = ClusterImage::load(disk, &record.root)?.lock.images.len();
+            if carried > 0 {
+                return Err(CommandError::CannotCarry { name: text.to_owned(), carried });
+            }
+        }
+        if let (Some(platform), false) = (&self.platform, matches!(self.format, Form::DockerArchive)) {
+            let platforms = Platforms::Only(vec![platform.clone()]);
+            let (root, made) = choose(disk, &record.root, text, &platforms)?.whole()?;
+            if let Some((what, bytes)) = made {
+                disk.publish(&what, &bytes)?;
+            }
+            return Ok((record.name, root));
+        }
         if self.platform.is_some() && matches!(self.format, Form::DockerArchive) {
             return Ok((record.name, record.root));
         }

@@ -1,5 +1,6 @@
 //! What is said of an image that was sent.
 
+use content::Store;
 use oci::{Platform, Reference};
 use serde_json::json;
 
@@ -7,7 +8,7 @@ use super::error::CommandError;
 use super::show;
 use super::world::World;
 use crate::report::size;
-use crate::transfer::CopyOutcome;
+use crate::transfer::{CopyOutcome, Origin};
 
 /// How it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,4 +42,14 @@ pub(crate) fn say(world: &mut World<'_>, outcome: &CopyOutcome, form: Form) -> R
             world.say(format_args!("{}: {blobs} of {of} blobs would be copied, {bytes}", root.digest))
         }
     }
+}
+
+/// Takes a name away, or the image where it has no name.
+pub(crate) fn forget(origin: &Origin<'_>, name: Option<&Reference>) -> Result<(), CommandError> {
+    let (Some(disk), Some(image)) = (origin.store(), origin.images.first()) else { return Ok(()) };
+    match name {
+        Some(name) if origin.images.len() > 1 => disk.untag(name).map(drop)?,
+        _ => disk.forget(&image.root.digest)?,
+    }
+    Ok(())
 }

@@ -21,6 +21,7 @@ mod heredoc;
 mod host;
 mod kind;
 mod layout;
+mod merge;
 mod rewrite;
 
 pub use address::{Address, AddressError, HostName, SSH_PORT};
@@ -31,4 +32,5 @@ pub use error::ClusterError;
 pub use host::{Host, Role, Secret, Ssh};
 pub use kind::{Distribution, ImageKind, label};
 pub use layout::{ClusterName, Layout, mount_name};
+pub use merge::merge;
 pub use rewrite::{ShellScript, rewrite};

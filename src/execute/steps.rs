@@ -75,7 +75,7 @@ fn run(what: &ImageCommand, step: &PlannedStep, mount: &Mount, world: &World<'_>
         argv: shell.iter().chain([&script.text]).cloned().collect(),
         env: mount.variables(script),
         cwd: Some(directory.clone()),
-        stdin: None,
+        ..Command::default()
     };
     let mut tail = VecDeque::with_capacity(TAIL);
     let ended = world.transport.run(&command, &mut |stream, line| {

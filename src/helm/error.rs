@@ -123,7 +123,7 @@ pub enum ChartError {
         source: TemplateError,
     },
     /// A template made something that is not YAML.
-    #[error("the template `{template}` of the chart `{chart}` does not make YAML: {source}")]
+    #[error("the template `{template}` of the chart `{chart}` does not make what Kubernetes takes: {source}")]
     Manifest {
         /// The chart.
         chart: String,

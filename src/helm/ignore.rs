@@ -72,7 +72,7 @@ impl Ignore {
     }
 
     /// Whether a file is left out, for itself or for a directory it lies in.
-    pub(crate) fn leaves_out(&self, path: &str) -> bool {
+    pub fn leaves_out(&self, path: &str) -> bool {
         let above = path.match_indices('/').map(|(at, _)| &path[..at]);
         above.into_iter().any(|directory| self.ignores(directory, Kind::Directory)) || self.ignores(path, Kind::File)
     }

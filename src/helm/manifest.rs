@@ -4,7 +4,7 @@ use regex::Regex;
 use serde_json::Value as Json;
 
 use super::{ChartError, Rendered};
-use crate::yaml::{self, Numbers};
+use crate::yaml::{self, Numbers, YamlError};
 
 /// One document of a rendered template.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,11 +123,16 @@ fn rank(kind: &str) -> (usize, &str) {
 }
 
 fn read(from: &Rendered, text: &str, line: usize) -> Result<Option<Manifest>, ChartError> {
-    let value = yaml::first(text, Numbers::Exact).map_err(|mut source| {
+    let wrong = |mut source: YamlError| {
         source.line += line - 1;
         let chart = super::chart_of(&from.template).to_owned();
         ChartError::Manifest { chart, template: from.template.clone(), source }
-    })?;
+    };
+    let value = yaml::first(text, Numbers::Exact).map_err(wrong)?;
+    if !(value.is_object() || value.is_null()) {
+        let reason = "an object of Kubernetes is a map, and this is none".to_owned();
+        return Err(wrong(YamlError { line: 1, column: 1, reason }));
+    }
     let annotation = value.pointer("/metadata/annotations/helm.sh~1hook").and_then(yaml::text_of);
     let mut hooks = Vec::new();
     if let Some(annotation) = annotation {

@@ -64,8 +64,15 @@ impl Values {
         Ok(pairs)
     }
 
+    fn read(&self, path: &str) -> Option<String> {
+        self.set_files.iter().find(|file| file.name == path).map(|file| file.text.clone())
+    }
+
     /// Everything laid over each other, as one map.
-    pub(crate) fn merged(&self) -> Result<Map<String, Json>, ChartError> {
+    ///
+    /// # Errors
+    /// A file or a text cannot be understood.
+    pub fn merged(&self) -> Result<Map<String, Json>, ChartError> {
         let mut all = Map::new();
         for file in &self.files {
             let values = yaml::first(&file.text, Numbers::Floats)
@@ -84,7 +91,7 @@ impl Values {
             (Flag::Literal, &self.set_literal),
         ] {
             for text in texts {
-                set::apply(flag, text, &mut all, self)?;
+                set::apply(flag, text, &mut all, &|path| self.read(path))?;
             }
         }
         Ok(all)

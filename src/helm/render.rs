@@ -18,10 +18,15 @@ use super::{Chart, ChartError, ChartFile, Rendered, schema};
 use crate::template::{self, Engine, Limits, Map, Set, Template, TemplateError, Value, version_satisfies};
 
 /// Address space for the rendering thread; only what is used of it takes memory.
-const STACK: usize = 1 << 30;
+const STACK: usize = 256 << 20;
 /// How deep templates, pipelines and actions may nest together: as many includes as Helm allows, in bodies of the usual
 /// depth.
 const DEPTH: usize = 5000;
+
+/// How many steps a chart may take: a hundred times what the largest public charts take.
+const STEPS: u64 = 30_000_000;
+/// How many bytes a chart's templates may write together; the largest public charts write two million.
+const OUTPUT: u64 = 64 << 20;
 
 /// Renders every template of a chart and of its enabled subcharts, without notes.
 ///
@@ -58,7 +63,7 @@ fn rendered(chart: &Chart, options: &RenderOptions) -> Result<Vec<Rendered>, Cha
     let shared =
         Shared { release: release(options), capabilities: objects::capabilities(&kube, &options.api_versions) };
     let mut sources = Vec::new();
-    shared.scope(&root, None, &all, &mut sources);
+    shared.scope(&root, &Paths::root(&root), &all, &mut sources);
     run(sources)
 }
 
@@ -110,16 +115,44 @@ struct Source {
     scope: Map,
 }
 
+/// What a chart is called in the paths of its templates.
+struct Paths {
+    /// With aliases.
+    own: String,
+    /// By the names of the charts. Helm calls what lies in a chart that was taken under an alias by these, when the
+    /// chart itself declares no dependencies.
+    loaded: String,
+    is_root: bool,
+}
+
+impl Paths {
+    fn root(node: &Node<'_>) -> Self {
+        Self { own: node.name.clone(), loaded: node.name.clone(), is_root: true }
+    }
+
+    /// The paths of a child of the chart that these are the paths of.
+    fn child(&self, parent: &Node<'_>, child: &Node<'_>) -> Self {
+        let declares = parent.chart.metadata.dependencies.is_some();
+        let (own, loaded) = match (parent.taken, declares) {
+            (true, false) => (&self.loaded, &self.loaded),
+            (true, true) => (&self.own, &self.loaded),
+            (false, _) => (&self.own, &self.own),
+        };
+        Self {
+            own: format!("{own}/charts/{}", child.name),
+            loaded: format!("{loaded}/charts/{}", child.chart.name()),
+            is_root: false,
+        }
+    }
+}
+
 impl Shared {
     /// Makes the scope of a chart and of its subcharts, and collects their templates.
-    fn scope(&self, node: &Node<'_>, parent: Option<&str>, values: &Map, sources: &mut Vec<Source>) -> Map {
-        let path = match parent {
-            Some(parent) => format!("{parent}/charts/{}", node.name),
-            None => node.name.clone(),
-        };
+    fn scope(&self, node: &Node<'_>, paths: &Paths, values: &Map, sources: &mut Vec<Source>) -> Map {
+        let path = &paths.own;
         let subcharts = Map::new();
         let fields = [
-            ("Chart", objects::chart(node, parent.is_none())),
+            ("Chart", objects::chart(node, paths.is_root)),
             ("Files", Files::value(&node.chart.files)),
             ("Release", self.release.clone()),
             ("Capabilities", self.capabilities.clone()),
@@ -132,7 +165,7 @@ impl Shared {
                 Some(Value::Map(below)) => below,
                 _ => Map::new(),
             };
-            let scope = self.scope(child, Some(&path), &below, sources);
+            let scope = self.scope(child, &paths.child(node, child), &below, sources);
             subcharts.insert(child.name.as_str(), Value::Map(scope));
         }
         let base: Rc<str> = format!("{path}/templates").into();
@@ -161,13 +194,18 @@ fn is_partial(path: &str) -> bool {
 fn run(mut sources: Vec<Source>) -> Result<Vec<Rendered>, ChartError> {
     let depth = |path: &str| path.matches('/').count();
     sources.sort_by(|a, b| (depth(&b.path), &b.path).cmp(&(depth(&a.path), &a.path)));
+    // Of two templates of one name, Helm knows the later one.
+    sources.reverse();
+    let mut names = std::collections::BTreeSet::new();
+    sources.retain(|source| names.insert(source.path.clone()));
+    sources.reverse();
     let mut set = Set::default();
     for source in &sources {
         let text = String::from_utf8_lossy(&source.file.bytes);
         set.add(Template::parse(&source.path, &text).map_err(failed)?);
     }
     let mut engine = Engine::new(template::Mode::Helm);
-    engine.limits = Limits { depth: DEPTH, ..Limits::default() };
+    engine.limits = Limits { depth: DEPTH, steps: STEPS, output: OUTPUT };
     engine.provider(Arc::new(StandIns::default()));
     let mut session = engine.session(&set).map_err(failed)?;
     let mut rendered = Vec::new();

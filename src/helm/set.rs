@@ -3,10 +3,11 @@
 //! A backslash takes the next character for itself (not in `--set-literal`); an index makes a list as long as needed,
 //! up to [`MAX_INDEX`]; names nest up to [`MAX_NESTING`].
 
+use std::cell::RefCell;
+
 use serde_json::{Map, Number, Value as Json};
 
 use super::ChartError;
-use super::options::Values;
 
 /// The largest index of a list.
 const MAX_INDEX: i64 = 65_536;
@@ -48,8 +49,13 @@ fn wrong<T>(reason: impl Into<String>) -> Parsed<T> {
 }
 
 /// Lays one text over values.
-pub(crate) fn apply(flag: Flag, text: &str, values: &mut Map<String, Json>, given: &Values) -> Result<(), ChartError> {
-    let mut parser = Parser { rest: text, flag, given };
+pub(crate) fn apply(
+    flag: Flag,
+    text: &str,
+    values: &mut Map<String, Json>,
+    read: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), ChartError> {
+    let mut parser = Parser { rest: text, flag, read };
     loop {
         match parser.key(values, 0) {
             Ok(()) => {}
@@ -63,13 +69,13 @@ pub(crate) fn apply(flag: Flag, text: &str, values: &mut Map<String, Json>, give
 
 /// The paths that a `--set-file` text names.
 pub(crate) fn paths(text: &str) -> Result<Vec<String>, ChartError> {
-    let mut found = Map::new();
-    let mut names = Vec::new();
-    let given = Values::default();
-    // Read as texts, the values are the paths.
-    apply(Flag::Text, text, &mut found, &given)?;
-    collect(&Json::Object(found), &mut names);
-    Ok(names)
+    let names = RefCell::new(Vec::new());
+    let noted = |path: &str| {
+        names.borrow_mut().push(path.to_owned());
+        Some(String::new())
+    };
+    apply(Flag::File, text, &mut Map::new(), &noted)?;
+    Ok(names.into_inner())
 }
 
 /// The parts of a text between marks that no backslash stands before.
@@ -86,19 +92,11 @@ pub(crate) fn cut(text: &str, mark: char) -> Vec<String> {
     parts
 }
 
-fn collect(value: &Json, names: &mut Vec<String>) {
-    match value {
-        Json::String(path) => names.push(path.clone()),
-        Json::Array(items) => items.iter().for_each(|item| collect(item, names)),
-        Json::Object(map) => map.values().for_each(|item| collect(item, names)),
-        _ => {}
-    }
-}
-
 struct Parser<'t> {
     rest: &'t str,
     flag: Flag,
-    given: &'t Values,
+    /// The text of a file that `--set-file` names.
+    read: &'t dyn Fn(&str) -> Option<String>,
 }
 
 /// A list value, or the sign that there is none.
@@ -301,8 +299,8 @@ impl<'t> Parser<'t> {
     fn value(&self, text: String) -> Parsed<Json> {
         match self.flag {
             Flag::Typed => Ok(typed(text)),
-            Flag::File => match self.given.set_files.iter().find(|file| file.name == text) {
-                Some(file) => Ok(Json::from(file.text.as_str())),
+            Flag::File => match (self.read)(&text) {
+                Some(content) => Ok(Json::from(content)),
                 None => wrong(format!("the file `{text}` was not read")),
             },
             _ => Ok(Json::from(text)),

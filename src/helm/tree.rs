@@ -15,6 +15,8 @@ pub(crate) struct Node<'c> {
     pub(crate) chart: &'c Chart,
     /// The alias it was taken under, or the chart's own name.
     pub(crate) name: String,
+    /// Whether a dependency of the parent asks for it.
+    pub(crate) taken: bool,
     pub(crate) values: Map,
     pub(crate) children: Vec<Node<'c>>,
     /// The dependencies of the chart that are enabled; names are the aliases.
@@ -28,12 +30,13 @@ struct Wish {
 }
 
 impl<'c> Node<'c> {
-    fn new(chart: &'c Chart, name: &str) -> Self {
+    fn new(chart: &'c Chart, name: &str, taken: bool) -> Self {
         Self {
             chart,
             name: name.to_owned(),
+            taken,
             values: values(&chart.values),
-            children: chart.dependencies.iter().map(|sub| Self::new(sub, sub.name())).collect(),
+            children: chart.dependencies.iter().map(|sub| Self::new(sub, sub.name(), false)).collect(),
             dependencies: chart.metadata.dependencies.clone(),
         }
     }
@@ -51,7 +54,7 @@ impl<'c> Node<'c> {
         if !missing.is_empty() {
             return Err(ChartError::MissingDependency { chart: chart.name().to_owned(), missing });
         }
-        let mut root = Self::new(chart, chart.name());
+        let mut root = Self::new(chart, chart.name(), false);
         root.enable(given, "")?;
         root.import_values()?;
         Ok(root)
@@ -95,7 +98,7 @@ impl<'c> Node<'c> {
         for dependency in wanted {
             if let Some(chart) = charts.iter().find(|chart| fits(chart, dependency)) {
                 let name = if dependency.alias.is_empty() { &dependency.name } else { &dependency.alias };
-                self.children.push(Self::new(chart, name));
+                self.children.push(Self::new(chart, name, true));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What is wanted: images in a cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use oci::{Digest, RuntimeConfig};
@@ -38,8 +38,23 @@ pub struct Override {
     pub spec_env: Vec<String>,
     /// `NAME=VALUE`, of the command line: over all others.
     pub env: Vec<String>,
+    /// `NAME=VALUE`, of this run alone (where a registry listens): below the user's. What changes with every run makes
+    /// no step another one.
+    pub offered: Vec<String>,
+    /// Whether what is offered goes over the image's own.
+    pub precedence: Precedence,
     /// Commands in the place of CMD; none leaves CMD.
     pub cmd: Option<Vec<String>>,
+}
+
+/// What goes over what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precedence {
+    /// The image's own variables stay.
+    #[default]
+    Image,
+    /// What is offered goes over them.
+    Offered,
 }
 
 /// An image in a cluster: where it goes, with which environment, and what it runs.
@@ -57,6 +72,8 @@ pub struct Mount {
     pub directory: PathBuf,
     /// The environment of its templates and commands.
     pub environment: Environment,
+    /// Names in it whose values are this run's alone.
+    pub passing: BTreeSet<String>,
     /// The shell its commands are given to.
     pub shell: Vec<String>,
     /// Its commands.
@@ -77,8 +94,18 @@ impl Mount {
     ) -> Result<Self, ClusterError> {
         let kind = ImageKind::of(&image.config.labels)?;
         let name = mount_name(cluster, image.name);
-        let mut environment =
-            Environment::of_image(&image.config.env).overlaid(&overrides.spec_env)?.overlaid(&overrides.env)?;
+        let own = Environment::of_image(&image.config.env);
+        let users = Environment::default().overlaid(&overrides.spec_env)?.overlaid(&overrides.env)?;
+        let (mut offered, mut passing) = (Vec::new(), BTreeSet::new());
+        for variable in &overrides.offered {
+            let name = variable.split('=').next().unwrap_or_default();
+            let stays = overrides.precedence == Precedence::Image && own.contains(name);
+            if !stays && !users.contains(name) {
+                offered.push(variable.clone());
+                passing.insert(name.to_owned());
+            }
+        }
+        let mut environment = own.overlaid(&offered)?.overlaid(&overrides.spec_env)?.overlaid(&overrides.env)?;
         if kind == ImageKind::Rootfs {
             environment.set("SEALOS_SYS_SEALOS_VERSION", env!("CARGO_PKG_VERSION"));
             if let Some(version) = image.config.labels.get("version") {
@@ -91,6 +118,7 @@ impl Mount {
             kind,
             directory: layout.work_directory(cluster, kind, &name),
             environment,
+            passing,
             shell: shell(image.config),
             commands: commands(image.config, overrides.cmd.as_deref()),
             name,
@@ -107,6 +135,7 @@ impl Mount {
         let directory = &self.directory;
         self.push(&mut steps, &known, Step::Unpack { directory: directory.clone(), mode });
         for (name, value) in self.environment.iter() {
+            let value = if self.passing.contains(name) { "" } else { value };
             known.extend([name, value]);
         }
         self.push(&mut steps, &known, Step::Render { directory: directory.clone() });

@@ -19,7 +19,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use desired::{Desired, Mount, Override, Subject};
+pub use desired::{Desired, Mount, Override, Precedence, Subject};
 pub use step::{ImageCommand, PlannedStep, Step, StepId, UnpackMode};
 
 /// What was found: which steps are done and still hold, by mount, and which directories are there.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use content::ContentError;
 use content::tar::TarError;
+use oci::Digest;
 
 use super::path::Shown;
 
@@ -83,6 +84,16 @@ pub enum RootfsError {
         size: u64,
         /// The limit in bytes.
         limit: u64,
+    },
+    /// Bytes that are not those of the file.
+    #[error("the bytes that came for `{}` are {actual} and not {expected}", Shown(.path))]
+    WrongContent {
+        /// The file.
+        path: Vec<u8>,
+        /// What they should be.
+        expected: Digest,
+        /// What they are.
+        actual: Digest,
     },
     /// A user or group name that the image does not know.
     #[error("the image has no {kind} `{name}`")]

@@ -20,6 +20,20 @@ pub fn unpack(
     into: &Path,
     options: &UnpackOptions,
 ) -> Result<Unpacked, RootfsError> {
+    unpack_some(source, layers, into, options, &|_| true)
+}
+
+/// The same with those entries only that `wanted` says.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn unpack_some(
+    source: &dyn Source,
+    layers: &[(Descriptor, DiffId)],
+    into: &Path,
+    options: &UnpackOptions,
+    wanted: &dyn Fn(&Entry) -> bool,
+) -> Result<Unpacked, RootfsError> {
     let path = into.as_os_str().as_encoded_bytes();
     std::fs::create_dir_all(into).map_err(RootfsError::io("make the directory", path))?;
     if std::fs::read_dir(into).map_err(RootfsError::io("list", path))?.next().is_some() {
@@ -29,7 +43,9 @@ pub fn unpack(
     for (layer, diff_id) in layers {
         let mut tar = open_layer(source, layer, *diff_id)?;
         while let Some(entry) = next(&mut tar)? {
-            extractor.apply(&entry, &mut tar)?;
+            if wanted(&entry) {
+                extractor.apply(&entry, &mut tar)?;
+            }
         }
         tar.into_inner().finish()?;
         extractor.end_layer();

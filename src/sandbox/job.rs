@@ -26,6 +26,16 @@ pub enum Network {
     None,
 }
 
+/// Which system calls a command may make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Calls {
+    /// Those that container engines allow by default.
+    #[default]
+    Filtered,
+    /// All.
+    All,
+}
+
 /// Where output came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
@@ -147,6 +157,8 @@ pub struct Job<'a> {
     pub mounts: Vec<JobMount>,
     /// Which network is seen.
     pub network: Network,
+    /// Which system calls may be made.
+    pub calls: Calls,
     /// Standard input; without, it is empty.
     pub stdin: Option<Vec<u8>>,
 }

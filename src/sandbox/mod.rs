@@ -11,9 +11,9 @@
 //! first process in there dies with the thread that started it, and all others with it; mount points made for mounts
 //! are a layer below the command's changes and never among them; secrets are only ever written to memory.
 //!
-//! What this is not: a wall against hostile commands. Capabilities are reduced to what container engines give, device
-//! nodes do not work and the kernel's knobs are read-only, but there is no seccomp filter, and the network is the
-//! host's unless `--network=none`. Needs Linux 5.12 or newer.
+//! What this is not: a wall against hostile commands. Capabilities are reduced to what container engines give, so are
+//! system calls, device nodes do not work and the kernel's knobs are read-only; but root is the machine's root, and the
+//! network is the host's unless `--network=none`. Needs Linux 5.12 or newer.
 
 mod capabilities;
 mod changes;
@@ -31,6 +31,7 @@ mod process;
 mod pump;
 mod root;
 mod script;
+mod seccomp;
 mod userns;
 
 #[cfg(test)]
@@ -40,7 +41,7 @@ use std::path::{Path, PathBuf};
 
 pub use changes::Changes;
 pub use error::SandboxError;
-pub use job::{Access, Isolation, Job, JobMount, MountKind, Network, Outcome, Secret, Sharing, Status, Stream};
+pub use job::{Access, Calls, Isolation, Job, JobMount, MountKind, Network, Outcome, Secret, Sharing, Status, Stream};
 pub use userns::{enter_user_namespace, is_in_user_namespace};
 
 use layout::{Layout, Storage};

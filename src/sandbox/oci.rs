@@ -11,10 +11,12 @@ use super::capabilities::KEPT;
 use super::layout::{Layout, Storage};
 use super::root::absolute;
 use super::script::{Exec, Op, Ops, Reach, Script, path, text};
-use super::{Access, Job, Network, Sandbox, SandboxError, Stream, overlay};
+use super::{Access, Calls, Job, Network, Sandbox, SandboxError, Stream, overlay, seccomp};
 
 /// Where programs are looked for if neither the image nor the Kubefile says.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where a sysfs of the command's own network is in the memory.
+const SYS: &str = "sys";
 /// No image has such a program.
 const ABSENT: &str = "/.sealos-probe";
 
@@ -51,6 +53,7 @@ fn probe(runtime: &Path) -> Result<(), SandboxError> {
         user: String::new(),
         mounts: Vec::new(),
         network: Network::Default,
+        calls: Calls::Filtered,
         stdin: None,
     };
     let mut said = Vec::new();
@@ -95,6 +98,10 @@ pub(super) fn script(runtime: &Path, job: &Job<'_>, layout: &Layout) -> Result<S
         ops.mount("tmpfs", &text("/sys/fs/cgroup")?, libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, "mode=755")?;
     }
     if job.network == Network::None {
+        let (slot, own) = (ops.slot(), path(&memory.join(SYS))?);
+        ops.push("mount a sysfs of its own", Op::TakeSys { slot });
+        ops.directory(&own, 0o555);
+        ops.push("mount the sysfs", Op::Attach { slot, target: own });
         ops.push("switch the loopback device on", Op::Loopback);
     }
     let content = config(job, layout)?.to_string().into_bytes();
@@ -112,7 +119,7 @@ pub(super) fn script(runtime: &Path, job: &Job<'_>, layout: &Layout) -> Result<S
     argv.push(text(container_id())?);
     let search = std::env::var("PATH").unwrap_or_else(|_| PATH.to_owned());
     let env = vec![text(format!("PATH={search}"))?];
-    let exec = Exec { candidates: vec![path(runtime)?], argv, env, cwd: text("/")?, identity: None };
+    let exec = Exec { candidates: vec![path(runtime)?], argv, env, cwd: text("/")?, filter: None, identity: None };
     Ok(Script { ops: ops.list, slots: ops.slots, exec, program })
 }
 
@@ -156,7 +163,7 @@ fn config(job: &Job<'_>, layout: &Layout) -> Result<Value, SandboxError> {
     let cwd = absolute(&layout.cwd)?;
     // The network namespace is the one that the script made, with its loopback device.
     let namespaces = ["pid", "ipc", "uts", "mount"].map(|kind| json!({"type": kind}));
-    Ok(json!({
+    let mut config = json!({
         "ociVersion": "1.0.2",
         "process": {
             "terminal": false,
@@ -171,17 +178,22 @@ fn config(job: &Job<'_>, layout: &Layout) -> Result<Value, SandboxError> {
         },
         "root": {"path": layout.root(), "readonly": false},
         "hostname": "sealos",
-        "mounts": mounts(layout)?,
+        "mounts": mounts(job, layout)?,
         "linux": {
             "namespaces": namespaces,
             "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
                 "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"],
             "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
         },
-    }))
+    });
+    if job.calls == Calls::Filtered {
+        config["linux"]["seccomp"] = seccomp::for_runtime();
+    }
+    Ok(config)
 }
 
-fn mounts(layout: &Layout) -> Result<Vec<Value>, SandboxError> {
+fn mounts(job: &Job<'_>, layout: &Layout) -> Result<Vec<Value>, SandboxError> {
+    let sys = if job.network == Network::None { layout.memory().join(SYS) } else { PathBuf::from("/sys") };
     let mut mounts = vec![
         json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}),
         json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
@@ -190,7 +202,7 @@ fn mounts(layout: &Layout) -> Result<Vec<Value>, SandboxError> {
             "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]}),
         json!({"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
             "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]}),
-        json!({"destination": "/sys", "type": "bind", "source": "/sys",
+        json!({"destination": "/sys", "type": "bind", "source": sys,
             "options": ["rbind", "nosuid", "noexec", "nodev", "ro"]}),
     ];
     for tmpfs in &layout.mounts.tmpfs {

@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 use std::ptr;
 
 use super::script::{Exec, Op, Reach, Script};
-use super::{SandboxError, capabilities, loopback, userns};
+use super::{SandboxError, capabilities, loopback, seccomp, userns};
 
 /// What the first process has to say: kind, detail, value.
 pub(super) type Report = [i32; 3];
@@ -22,7 +22,7 @@ pub(super) const START_FAILED: i32 = 2;
 pub(super) const ENDED: i32 = 3;
 
 /// Stages of a start, in their order.
-pub(super) const STAGES: [&str; 8] = [
+pub(super) const STAGES: [&str; 9] = [
     "make its process",
     "start a session",
     "enter its working directory",
@@ -31,6 +31,7 @@ pub(super) const STAGES: [&str; 8] = [
     "set its group",
     "set its user",
     "execute it",
+    "filter its system calls",
 ];
 
 /// The descriptors that the first process uses.
@@ -205,6 +206,11 @@ fn become_command(exec: &Exec, memory: &Memory) -> (i32, i32) {
     if unsafe { libc::setsid() } < 0 {
         return (1, errno());
     }
+    if let Some(filter) = &exec.filter
+        && let Err(error) = seccomp::enter(filter)
+    {
+        return (8, error);
+    }
     if let Some(credentials) = &exec.identity {
         if let Err(error) = capabilities::reduce() {
             return (3, error);
@@ -281,7 +287,12 @@ fn perform(op: &Op, slots: &mut [RawFd]) -> Result<(), i32> {
             Ok(())
         }
         Op::TakeProc { slot } => {
-            slots[*slot] = take_proc()?;
+            slots[*slot] = take_fresh(c"proc", 0, c"/proc", 0)?;
+            Ok(())
+        }
+        Op::TakeSys { slot } => {
+            let attributes = libc::MOUNT_ATTR_RDONLY;
+            slots[*slot] = take_fresh(c"sysfs", attributes, c"/sys", attributes | libc::MOUNT_ATTR_NOSUID)?;
             Ok(())
         }
         Op::Attach { slot, target } => attach(slots[*slot], target),
@@ -317,22 +328,23 @@ fn take(source: &CStr, attributes: u64, reach: Reach) -> Result<RawFd, i32> {
     Ok(tree)
 }
 
-fn take_proc() -> Result<RawFd, i32> {
+/// A new file system of a kind, or else a copy of what is mounted at `place`.
+fn take_fresh(kind: &CStr, attributes: u64, place: &CStr, of_copy: u64) -> Result<RawFd, i32> {
     const FSCONFIG_CMD_CREATE: u32 = 6;
     // SAFETY: a valid string; integers.
-    let context = check(unsafe { libc::syscall(libc::SYS_fsopen, c"proc".as_ptr(), 1_u32) } as i32)?;
+    let context = check(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), 1_u32) } as i32)?;
     // SAFETY: the command takes no key and no value.
     let created = unsafe {
         libc::syscall(libc::SYS_fsconfig, context, FSCONFIG_CMD_CREATE, ptr::null::<u8>(), ptr::null::<u8>(), 0)
     };
-    let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+    let attributes = attributes | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
     let made = match check(created as i32) {
         // SAFETY: integers only.
         Ok(_) => check(unsafe { libc::syscall(libc::SYS_fsmount, context, 1_u32, attributes as u32) } as i32),
         Err(error) => Err(error),
     };
     match made {
-        Err(libc::EPERM) => take(c"/proc", 0, Reach::All),
+        Err(libc::EPERM) => take(place, of_copy, Reach::All),
         other => other,
     }
 }

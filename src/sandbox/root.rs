@@ -5,7 +5,7 @@ use std::ffi::CString;
 use super::layout::{Layout, Storage};
 use super::oci::environment;
 use super::script::{Credentials, Exec, Op, Ops, Reach, Script, path, text};
-use super::{Access, Job, Network, SandboxError, overlay};
+use super::{Access, Calls, Job, Network, SandboxError, overlay, seccomp};
 
 const NODEV: u64 = libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID;
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -31,7 +31,15 @@ pub(super) fn script(job: &Job<'_>, layout: &Layout) -> Result<Script, SandboxEr
     let proc = ops.slot();
     ops.push("mount a proc of its own", Op::TakeProc { slot: proc });
     let mut attached = vec![(proc, b"proc".to_vec())];
-    let sys = take(&mut ops, "/sys", libc::MOUNT_ATTR_RDONLY | NODEV, Reach::All)?;
+    let sys = match job.network {
+        // The host's would show the host's network devices.
+        Network::None => {
+            let slot = ops.slot();
+            ops.push("mount a sysfs of its own", Op::TakeSys { slot });
+            slot
+        }
+        Network::Default | Network::Host => take(&mut ops, "/sys", libc::MOUNT_ATTR_RDONLY | NODEV, Reach::All)?,
+    };
     attached.push((sys, b"sys".to_vec()));
     let mut devices = Vec::new();
     for name in DEVICES {
@@ -139,7 +147,8 @@ fn exec(job: &Job<'_>, layout: &Layout, cwd: CString) -> Result<Exec, SandboxErr
     };
     let argv = job.argv.iter().map(|it| text(it.as_str())).collect::<Result<_, _>>()?;
     let env = env.iter().map(|(name, value)| text(format!("{name}={value}"))).collect::<Result<_, _>>()?;
-    Ok(Exec { candidates, argv, env, cwd, identity: Some(identity) })
+    let filter = (job.calls == Calls::Filtered).then(seccomp::filter).flatten();
+    Ok(Exec { candidates, argv, env, cwd, filter, identity: Some(identity) })
 }
 
 fn take(ops: &mut Ops, source: &str, attributes: u64, reach: Reach) -> Result<usize, SandboxError> {

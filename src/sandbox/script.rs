@@ -19,6 +19,8 @@ pub(super) enum Op {
     Take { slot: usize, source: CString, attributes: u64, reach: Reach },
     /// A fresh proc into a slot; a copy of the host's where a fresh one is refused (user namespaces in containers).
     TakeProc { slot: usize },
+    /// A fresh sysfs, of this process's network, into a slot; a copy of the host's where it is refused.
+    TakeSys { slot: usize },
     /// Mounts a slot's tree.
     Attach { slot: usize, target: CString },
     /// The same file over itself, read-only. What does not exist is passed over.
@@ -56,6 +58,8 @@ pub(super) struct Exec {
     pub(super) argv: Vec<CString>,
     pub(super) env: Vec<CString>,
     pub(super) cwd: CString,
+    /// What the kernel says to its system calls.
+    pub(super) filter: Option<Vec<libc::sock_filter>>,
     /// Whom to become; none to stay (a runtime does it itself).
     pub(super) identity: Option<Credentials>,
 }

@@ -80,6 +80,7 @@ impl Bench {
             user: String::new(),
             mounts: Vec::new(),
             network: Network::Default,
+            calls: Calls::Filtered,
             stdin: None,
         }
     }
@@ -176,7 +177,7 @@ fn a_command_sees_a_complete_system_and_not_the_host() {
     let bench = Bench::new();
     for (way, sandbox, storage) in ways() {
         for (script, want) in [
-            ("id", "uid=0(root) gid=0(root)\n"),
+            ("id", "uid=0(root) gid=0(root) groups=0(root)\n"),
             ("hostname", "sealos\n"),
             ("pwd", "/\n"),
             ("echo $PATH; echo $HOME", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n/root\n"),

@@ -8,6 +8,9 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::error::CallError;
 use super::value::{Object, Value};
 
@@ -104,6 +107,10 @@ impl Object for Bytes {
 
     fn data(&self) -> Option<Value> {
         Some(Value::list(self.0.iter().map(|byte| Value::Int(i64::from(*byte))).collect()))
+    }
+
+    fn encoded(&self) -> Option<Value> {
+        Some(Value::from(STANDARD.encode(&self.0)))
     }
 
     fn as_any(&self) -> &dyn Any {

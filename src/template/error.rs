@@ -171,6 +171,9 @@ impl TemplateError {
     }
 }
 
+/// How many places of a trail are shown.
+const SHOWN: usize = 8;
+
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = &self.location;
@@ -179,10 +182,18 @@ impl fmt::Display for TemplateError {
         writeln!(f, " {number} | {}", at.text)?;
         let margin: String = at.text.chars().take(at.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         write!(f, " {:width$} | {margin}^", "", width = number.len())?;
-        for from in &self.trail {
-            write!(f, "\n in {}:{}:{}", from.file, from.line, from.column)?;
+        // A recursion without end has a trail of thousands: its two ends say enough.
+        let (first, last) = match self.trail.len() {
+            0..=SHOWN => (self.trail.as_slice(), &[] as &[Location]),
+            len => (&self.trail[..SHOWN - 2], &self.trail[len - 2..]),
+        };
+        let place =
+            |f: &mut fmt::Formatter<'_>, at: &Location| write!(f, "\n in {}:{}:{}", at.file, at.line, at.column);
+        first.iter().try_for_each(|at| place(f, at))?;
+        if !last.is_empty() {
+            write!(f, "\n … {} more", self.trail.len() - SHOWN)?;
         }
-        Ok(())
+        last.iter().try_for_each(|at| place(f, at))
     }
 }
 

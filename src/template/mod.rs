@@ -35,7 +35,7 @@ pub(crate) use error::nearest;
 pub use error::{CallError, ErrorKind, Location, TemplateError};
 use exec::Exec;
 pub use format::display;
-pub use functions::{Time, version_is_valid, version_satisfies, yaml_of};
+pub use functions::{Time, go_regex, version_is_valid, version_satisfies, yaml_of};
 use node::Definition;
 pub use value::{Element, List, Map, Numbers, Object, Value};
 

@@ -10,10 +10,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
-use super::bytes::Bytes;
 use super::error::CallError;
 
 /// How deep a value may nest before printing, comparing, copying or encoding it is refused.
@@ -80,6 +76,13 @@ pub enum Numbers {
     Typed,
 }
 
+/// How a value becomes JSON.
+#[derive(Clone, Copy)]
+struct How {
+    numbers: Numbers,
+    text: fn(String) -> String,
+}
+
 /// A value with fields and methods, such as Helm's `.Files` or `.Capabilities.APIVersions`.
 pub trait Object {
     /// The Go type name that `typeOf` and error messages show.
@@ -97,6 +100,10 @@ pub trait Object {
     /// The plain data that `range`, `index`, `len` and the encoders see; `None` for an opaque object.
     fn data(&self) -> Option<Value> {
         None
+    }
+    /// What the encoders write.
+    fn encoded(&self) -> Option<Value> {
+        self.data()
     }
     /// Runs the object as a function value (`{{ call .f 1 }}`); `None` when it is not one.
     fn invoke(&self, _args: &[Value]) -> Option<Result<Value, CallError>> {
@@ -268,34 +275,41 @@ impl Value {
     /// # Errors
     /// When the value nests too deep (a map may hold itself) or holds a number that JSON cannot (NaN, infinity).
     pub fn to_json(&self) -> Result<serde_json::Value, CallError> {
-        self.to_json_within(MAX_DEPTH)
+        self.within(MAX_DEPTH, How { numbers: Numbers::Typed, text: super::bytes::shown })
     }
 
-    fn to_json_within(&self, depth: usize) -> Result<serde_json::Value, CallError> {
+    /// As `to_json`, but a float that is whole stays a float.
+    pub(crate) fn to_json_floats(&self) -> Result<serde_json::Value, CallError> {
+        self.within(MAX_DEPTH, How { numbers: Numbers::Float, text: super::bytes::shown })
+    }
+
+    /// As `to_json`, but bytes that are not text are still in the texts.
+    pub(crate) fn to_json_bytes(&self) -> Result<serde_json::Value, CallError> {
+        self.within(MAX_DEPTH, How { numbers: Numbers::Typed, text: |text| text })
+    }
+
+    fn within(&self, depth: usize, how: How) -> Result<serde_json::Value, CallError> {
         let Some(below) = depth.checked_sub(1) else { return Err(CallError::TooDeep) };
         Ok(match self {
             Self::Undefined(_) | Self::Null => serde_json::Value::Null,
             Self::Bool(b) => (*b).into(),
             Self::Int(i) | Self::Int64(i) => (*i).into(),
             Self::Uint(u) => (*u).into(),
+            Self::Float(f) if how.numbers == Numbers::Float && f.is_finite() => serde_json::Value::from(*f),
             Self::Float(f) => number(*f)?,
-            Self::String(s) => super::bytes::shown(s.to_string()).into(),
-            Self::Object(_) if Bytes::of(self).is_some() => {
-                let bytes = Bytes::of(self).map(|b| STANDARD.encode(&b.0));
-                bytes.into()
+            Self::String(s) => (how.text)(s.to_string()).into(),
+            Self::List(list) => {
+                serde_json::Value::Array(list.items().iter().map(|i| i.within(below, how)).collect::<Result<_, _>>()?)
             }
-            Self::List(list) => serde_json::Value::Array(
-                list.items().iter().map(|i| i.to_json_within(below)).collect::<Result<_, _>>()?,
-            ),
             Self::Map(map) => {
                 let mut out = serde_json::Map::new();
                 for (key, value) in map.entries() {
-                    out.insert(key.to_string(), value.to_json_within(below)?);
+                    out.insert((how.text)(key.to_string()), value.within(below, how)?);
                 }
                 serde_json::Value::Object(out)
             }
-            Self::Object(object) => match object.data() {
-                Some(data) => data.to_json_within(below)?,
+            Self::Object(object) => match object.encoded() {
+                Some(data) => data.within(below, how)?,
                 None => object.display().into(),
             },
         })

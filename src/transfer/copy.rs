@@ -7,14 +7,17 @@
 use std::path::Path;
 
 use content::archive::Format;
-use content::convert::{Conversion, Converted};
-use content::{ContentError, CopyOptions, Layout, Named, Observer, Outline, Overlay, Silent, Sink, Source, present};
-use oci::{Compression, Descriptor, Platform, Reference};
+use content::convert::{Conversion, Converted, Family};
+use content::{
+    ContentError, CopyOptions, Disk, Keeper, Layout, Named, Observer, Outline, Overlay, Silent, Sink, Source, present,
+};
+use oci::{Compression, Descriptor, MediaType, Platform, Reference};
 
 use super::choose::{Choice, Platforms, choose};
 use super::error::TransferError;
 use super::places::{LazyStore, Origin};
 use super::recompress::{Stage, recompress};
+use super::staging::{Staged, staged};
 use super::target::{Indexed, Target};
 use crate::report::{Event, Reporter, Watch, size};
 
@@ -92,14 +95,23 @@ pub(crate) fn copy_image(
     let (root, platforms) = what(origin, image, target, wish, reporter)?;
     let choice = choose(source, &root, &shown, &platforms)?;
     say_platforms(reporter, &shown, &choice);
+    if wish.conversion.compression.is_some()
+        && matches!(target, Target::Archive(Format::DockerArchive, ..) | Target::Foreign(_))
+    {
+        return Err(TransferError::NoConversion { place: target.place() });
+    }
     let conversion = conversion(origin, target, wish);
+    let wish = &CopyWish { options: with_mounts(&wish.options, origin, target), ..wish.clone() };
     let watch = Watch(reporter);
 
     if let (Target::Store(disk, name), true) = (target, conversion.is_none()) {
         return into_store(source, disk, name.as_ref(), &choice, wish, &watch);
     }
     let (whole, made) = choice.whole()?;
-    if wish.digests == Digests::Preserve && (whole.digest != image.root.digest || !conversion.is_none()) {
+    // Another program's store makes digests of its own.
+    let has_digests = !matches!(target, Target::Foreign(_));
+    let is_changed = whole.digest != image.root.digest || !conversion.is_none();
+    if wish.digests == Digests::Preserve && has_digests && is_changed {
         return Err(TransferError::DigestWouldChange { name: shown, platforms: choice.platforms.clone() });
     }
     let narrowed = Overlay::new(source, made);
@@ -116,7 +128,15 @@ pub(crate) fn copy_image(
     let root = match conversion.is_none() {
         true => {
             hint_uncompressed(source, &narrowed, &whole, target, reporter)?;
-            target.write(&narrowed, &whole, store, &wish.options, &watch)?;
+            hint_docker(&whole, target, reporter);
+            match target {
+                Target::Archive(..) if origin.is_remote() => {
+                    let image = Staged { source: &narrowed, root: whole.clone() };
+                    let write = |disk: &Disk| target.write(disk, &whole, store, &wish.options, &watch);
+                    staged(&[image], store.disk()?, &wish.options, reporter, write)?;
+                }
+                _ => target.write(&narrowed, &whole, store, &wish.options, &watch)?,
+            }
             whole
         }
         false => converted(&narrowed, &whole, target, store, &conversion, wish, reporter)?,
@@ -165,7 +185,26 @@ fn conversion(origin: &Origin<'_>, target: &Target<'_>, wish: &CopyWish) -> Conv
     if unpacked && conversion.compression.is_none() && wish.digests == Digests::MayChange {
         conversion.compression = Some(Compression::Gzip);
     }
+    // Others look for OCI manifests only in layouts; a manifest that was made here can as well be one.
+    let is_layout = matches!(target, Target::Layout(..) | Target::Archive(Format::OciArchive, ..));
+    if origin.has_made_manifests() && is_layout && conversion.family.is_none() {
+        conversion.family = Some(Family::Oci);
+    }
+    // What Docker is given, it is given as plain tars; skopeo makes none of zstd.
+    if matches!(target, Target::Foreign(address) if address.keeper() == Keeper::DockerDaemon) {
+        conversion.compression = Some(Compression::None);
+    }
     conversion
+}
+
+/// Where blobs of the target's own registry may be mounted from.
+fn with_mounts(options: &CopyOptions, origin: &Origin<'_>, target: &Target<'_>) -> CopyOptions {
+    let mut options = options.clone();
+    if let Target::Registry(_, name) = target {
+        let is_same = |other: &Reference| other.registry() == name.registry();
+        options.mounts.extend(origin.repositories().into_iter().filter(is_same));
+    }
+    options
 }
 
 fn say_platforms(reporter: &dyn Reporter, name: &str, choice: &Choice) {
@@ -180,7 +219,7 @@ fn say_platforms(reporter: &dyn Reporter, name: &str, choice: &Choice) {
 /// Into the store, the index stays what it is though only a part of it comes.
 fn into_store(
     source: &dyn Source,
-    disk: &content::Disk,
+    disk: &Disk,
     name: Option<&Reference>,
     choice: &Choice,
     wish: &CopyWish,
@@ -255,6 +294,15 @@ fn hint_uncompressed(
     Ok(())
 }
 
+/// Docker manifests are allowed in a layout, but some tools do not find them there.
+fn hint_docker(root: &Descriptor, target: &Target<'_>, reporter: &dyn Reporter) {
+    let is_docker = [MediaType::DOCKER_MANIFEST, MediaType::DOCKER_LIST].contains(&root.media_type.as_str());
+    if is_docker && matches!(target, Target::Layout(..) | Target::Archive(Format::OciArchive, ..)) {
+        let text = "skopeo and podman do not find Docker manifests in a layout; `--format oci` would convert it";
+        reporter.event(&Event::Warning(text.to_owned()));
+    }
+}
+
 /// Converts and writes; the root as it is now.
 fn converted(
     source: &dyn Source,
@@ -298,10 +346,7 @@ fn converted(
             write(&converted, Some(&own))?;
             converted
         }
-        Target::Archive(Format::DockerArchive, ..) | Target::Foreign(_) => {
-            return Err(TransferError::NoConversion { place: target.place() });
-        }
-        Target::Archive(..) | Target::Directory(_) => {
+        Target::Archive(..) | Target::Directory(_) | Target::Foreign(_) => {
             let layout = layout()?;
             let converted = run(Stage::Keep(&layout))?;
             write(&converted, Some(&layout))?;

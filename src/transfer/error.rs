@@ -26,6 +26,26 @@ pub(crate) enum TransferError {
     NoFile { path: String, text: String },
     #[error("`{id}` has no name that it could have there")]
     NoName { id: String },
+    #[error("`{text}` is not a range of versions")]
+    Range { text: String },
+    #[error("the filter `{text}` is wrong: {reason}")]
+    Filter { text: String, reason: String },
+    #[error("{file}: {reason}")]
+    List { file: String, reason: String },
+    #[error("two images would have the name `{spot}`: `{a}` and `{b}`")]
+    Collision { spot: String, a: String, b: String },
+    #[error("{place} does not say what its images are called")]
+    Nameless { place: String },
+    #[error("not copied, since another image is missing")]
+    NotBegun,
+    #[error("{place} holds no image")]
+    Empty { place: String },
+    #[error("the name `{name}` is taken")]
+    NameTaken { name: Reference },
+    #[error("`{name}` is an image and not a list of images")]
+    NotAList { name: String },
+    #[error("the list `{list}` does not have `{image}`")]
+    NotInList { list: String, image: String },
     #[error("no registry has `{name}`; asked were {}", places.join(", "))]
     Nowhere { name: String, places: Vec<String> },
     #[error("`{path}` is not there, and {source}")]
@@ -80,6 +100,11 @@ impl TransferError {
             }
             Self::Nowhere { .. } => Some("write the registry in front of the name".to_owned()),
             Self::NoFile { text, .. } => Some(format!("to pull an image of that name, write `docker://{text}`")),
+            Self::Collision { .. } => Some("`--scoped` keeps the registry in front of the names".to_owned()),
+            Self::Nameless { .. } => Some("copy its images one by one with `sealos copy`".to_owned()),
+            Self::NotBegun => Some("`--keep-going` copies what is there".to_owned()),
+            Self::NameTaken { .. } => Some("`--amend` goes on with a list; `sealos manifest rm` removes it".to_owned()),
+            Self::NotInList { list, .. } => Some(format!("`sealos manifest inspect {list}` shows what it has")),
             Self::NoName { .. } => Some("write the name behind it".to_owned()),
             Self::NeitherFileNorImage { source, .. } => source.help(),
             Self::OtherFormat { actual, .. } => Some(format!("write `{actual}:` in front of it, or the path alone")),

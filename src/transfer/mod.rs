@@ -14,14 +14,32 @@ mod choose;
 mod copy;
 mod error;
 mod foreign;
+mod lists;
 mod places;
 mod pull;
 mod recompress;
+mod scattered;
+mod staging;
+pub(crate) mod sync;
 mod target;
 
-pub(crate) use choose::Platforms;
+use content::{Keeper, Source};
+use oci::Descriptor;
+
+pub(crate) use choose::{Platforms, choose};
 pub(crate) use copy::{CopyOutcome, CopyWish, Digests, Mode, copy_image, write_digest};
 pub(crate) use error::TransferError;
+pub(crate) use lists::{Amend, Facts, List};
 pub(crate) use places::{LazyStore, Origin, open, resolve};
 pub(crate) use pull::{PullPolicy, Pulled, Puller};
 pub(crate) use target::Target;
+
+/// An image of another program's store, opened: the source, and what its name stands for there.
+///
+/// # Errors
+/// When the program or the image is not there.
+pub(crate) fn foreign(keeper: Keeper, name: &str) -> Result<(Box<dyn Source>, Descriptor), TransferError> {
+    let opened = foreign::Foreign::open(foreign::Address::new(keeper, name))?;
+    let root = opened.root().clone();
+    Ok((Box::new(opened), root))
+}

@@ -10,6 +10,7 @@ use registry_client::{Client, Repository};
 
 use super::error::TransferError;
 use super::foreign::{Address, Foreign};
+use super::scattered::Scattered;
 
 /// The store, opened (and made) when it is needed first: looking at a registry or a file needs none.
 pub(crate) struct LazyStore {
@@ -58,6 +59,7 @@ pub(crate) struct Origin<'a> {
 
 enum Kind<'a> {
     Store(&'a Disk),
+    List(Box<Scattered<'a>>),
     Registry(Repository<'a>),
     Archive(Box<Archive>),
     Foreign(Box<Foreign>),
@@ -68,6 +70,7 @@ impl Origin<'_> {
     pub(crate) fn source(&self) -> &dyn Source {
         match &self.kind {
             Kind::Store(disk) => *disk,
+            Kind::List(scattered) => &**scattered,
             Kind::Registry(repository) => repository,
             Kind::Archive(archive) => &**archive,
             Kind::Foreign(foreign) => &**foreign,
@@ -78,6 +81,7 @@ impl Origin<'_> {
     pub(crate) fn store(&self) -> Option<&Disk> {
         match &self.kind {
             Kind::Store(disk) => Some(disk),
+            Kind::List(scattered) => Some(scattered.store()),
             _ => None,
         }
     }
@@ -87,7 +91,21 @@ impl Origin<'_> {
         match &self.kind {
             Kind::Foreign(_) => true,
             Kind::Archive(archive) => archive.has_made_manifests(),
-            Kind::Store(_) | Kind::Registry(_) => false,
+            Kind::Store(_) | Kind::List(_) | Kind::Registry(_) => false,
+        }
+    }
+
+    /// Whether a network lies between here and there.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.kind, Kind::Registry(_) | Kind::List(_))
+    }
+
+    /// Repositories that blobs of the image may be mounted from.
+    pub(crate) fn repositories(&self) -> Vec<Reference> {
+        match &self.kind {
+            Kind::List(scattered) => scattered.names().to_vec(),
+            Kind::Registry(_) => self.images.iter().filter_map(|image| image.name.clone()).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -128,7 +146,11 @@ pub(crate) fn open<'a>(
             let others = others.filter(|other| other.name != images[0].name && other.name.is_some());
             let others: Vec<Named> = others.map(|other| Named { name: other.name, root: other.root }).collect();
             images.extend(others);
-            Ok(Origin { kind: Kind::Store(disk), images })
+            let kind = match Scattered::of(disk, &record.root, client)? {
+                Some(scattered) => Kind::List(Box::new(scattered)),
+                None => Kind::Store(disk),
+            };
+            Ok(Origin { kind, images })
         }
         Location::Registry(name) => {
             let (repository, root, name) = resolve(client, name)?;
@@ -143,7 +165,9 @@ pub(crate) fn open<'a>(
         }
         Location::Foreign { keeper, name } => {
             let foreign = Foreign::open(Address::new(*keeper, name))?;
-            let images = vec![Named { name: name.parse().ok(), root: foreign.root().clone() }];
+            // In front of a name in containers-storage may stand where that storage is.
+            let bare = name.rsplit(']').next().unwrap_or(name);
+            let images = vec![Named { name: bare.parse().ok(), root: foreign.root().clone() }];
             Ok(Origin { kind: Kind::Foreign(Box::new(foreign)), images })
         }
     }

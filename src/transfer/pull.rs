@@ -12,7 +12,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use content::{ContentError, CopyJob, CopyOptions, Disk, copy_all, present};
+use content::{ContentError, CopyJob, CopyOptions, Disk, Outline, Silent, copy_all, present};
 use oci::{Descriptor, Platform, Reference};
 use registry_client::{Client, Repository};
 
@@ -158,7 +158,12 @@ impl<'a> Puller<'a> {
             return Ok(is_whole.then(Vec::new));
         }
         match choose(self.store, root, "", &self.platforms) {
-            Ok(choice) => Ok(Some(choice.platforms)),
+            Ok(choice) => {
+                // A list of images has the documents of images that are in registries only.
+                let outline = Outline::of(self.store, &choice.chosen, &Silent)?;
+                let is_here = |blob: &Descriptor| self.store.blob_path(&blob.digest).exists();
+                Ok(outline.blobs.iter().all(is_here).then_some(choice.platforms))
+            }
             Err(TransferError::Content(ContentError::NoPlatform { .. } | ContentError::MissingBlob { .. })) => Ok(None),
             Err(error) => Err(error),
         }
@@ -167,10 +172,14 @@ impl<'a> Puller<'a> {
 
 /// Whether it was the way to the registry that failed, and not the registry's answer.
 fn is_unreachable(error: &TransferError) -> bool {
-    use registry_client::RegistryError::{Connection, Status, TooMany};
-    let is_network = |error: &registry_client::RegistryError| {
-        matches!(error, Connection { .. } | TooMany { .. } | Status { status: 500.., .. })
-    };
+    use registry_client::RegistryError::{Connection, Down, Status, TooMany, Tried};
+    fn is_network(error: &registry_client::RegistryError) -> bool {
+        match error {
+            Connection { .. } | Down { .. } | TooMany { .. } | Status { status: 500.., .. } => true,
+            Tried(tried) => tried.errors.last().is_some_and(is_network),
+            _ => false,
+        }
+    }
     match error {
         TransferError::Registry(error) => is_network(error),
         TransferError::Content(ContentError::Remote { source, .. }) => source.downcast_ref().is_some_and(is_network),

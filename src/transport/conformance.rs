@@ -1,10 +1,12 @@
 //! What every transport to a real host promises. A new transport is correct when [`check`] passes.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::transport::{Command, Status, Stream, Transport};
+use crate::transport::{Command, Conversation, Status, Stream, Transport, TransportError};
 
 /// Runs a shell text and returns its status and both outputs.
 pub(crate) fn shell(host: &dyn Transport, text: &str, adjust: impl FnOnce(&mut Command)) -> (Status, String, String) {
@@ -37,6 +39,8 @@ pub(crate) fn check(host: &dyn Transport, directory: &Path) {
     commands(host, directory);
     files(host, directory);
     connections(host);
+    conversations(host);
+    limits(host);
 }
 
 fn commands(host: &dyn Transport, directory: &Path) {
@@ -109,4 +113,51 @@ fn connections(host: &dyn Transport) {
     assert_eq!(&back, b"ping");
     echo.join().unwrap();
     assert!(host.forward(&address).is_err(), "nobody listens any more");
+}
+
+fn conversations(host: &dyn Transport) {
+    let argv = ["/bin/sh", "-c", "echo up >&2; while read -r x; do echo \"<$x>\"; done; echo end; exit 3"];
+    let command = Command { argv: argv.map(str::to_owned).to_vec(), ..Command::default() };
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let errors = lines.clone();
+    let take = move |line: &[u8]| errors.lock().unwrap().push(line.to_vec());
+    let Conversation { mut input, output, end } = host.converse(&command, Box::new(take)).unwrap();
+    let mut output = BufReader::new(output);
+    for word in ["one", "two", ""] {
+        writeln!(input, "{word}").unwrap();
+        input.flush().unwrap();
+        let mut answer = String::new();
+        output.read_line(&mut answer).unwrap();
+        assert_eq!(answer, format!("<{word}>\n"), "it answers while it runs");
+    }
+    drop(input);
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!((rest.as_str(), end.wait().unwrap()), ("end\n", Status::Exited(3)));
+    assert_eq!(*lines.lock().unwrap(), [b"up\n"]);
+
+    let argv = ["/bin/sh", "-c", "cat | wc -c"].map(str::to_owned).to_vec();
+    let command = Command { argv, ..Command::default() };
+    let Conversation { mut input, mut output, end } = host.converse(&command, Box::new(|_| ())).unwrap();
+    input.write_all(&vec![7; 3_000_000]).unwrap();
+    drop(input);
+    let mut count = String::new();
+    output.read_to_string(&mut count).unwrap();
+    assert_eq!((count.trim(), end.wait().unwrap()), ("3000000", Status::Exited(0)));
+
+    let missing = Command { argv: vec!["/no/such/program".into()], ..Command::default() };
+    let ended = host.converse(&missing, Box::new(|_| ())).and_then(|started| {
+        drop((started.input, started.output));
+        started.end.wait()
+    });
+    assert!(ended.is_err(), "a program that is not there is an error");
+}
+
+fn limits(host: &dyn Transport) {
+    let argv = ["/bin/sh", "-c", "echo up; exec sleep 97531"].map(str::to_owned).to_vec();
+    let command = Command { argv, timeout: Some(Duration::from_millis(700)), ..Command::default() };
+    let late = host.run(&command, &mut |_, _| ());
+    assert!(matches!(late, Err(TransportError::Timeout { .. })), "{late:?}");
+    let left = "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null; echo; done | grep -c '^sleep 9753[1]'";
+    assert_eq!(shell(host, left, |_| ()).1, "0\n", "what took too long is stopped");
 }

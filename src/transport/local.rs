@@ -13,6 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -20,7 +21,9 @@ use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal};
 
 use crate::transport::lines::Lines;
-use crate::transport::{Command, Connection, Interrupt, Output, Status, Stream, Transport, TransportError};
+use crate::transport::{
+    Command, Connection, Conversation, End, ErrorLines, Interrupt, Output, Status, Stream, Transport, TransportError,
+};
 
 /// How often we look whether the command ended or an interruption is wished.
 const LOOK: Duration = Duration::from_millis(50);
@@ -28,6 +31,9 @@ const LOOK: Duration = Duration::from_millis(50);
 const LINGER: Duration = Duration::from_millis(200);
 /// How long an interrupted command may clean up before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How this machine is called in messages.
+const THIS: &str = "this machine";
 
 /// What of the caller's environment a command gets, besides `*_proxy`, `LC_*` and `XDG_*`.
 const INHERITED: [&str; 13] = [
@@ -68,6 +74,18 @@ impl Local {
     }
 
     fn start(&self, command: &Command) -> Result<Running, TransportError> {
+        let child = self.spawn(command, if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() })?;
+        Running::new(child, command.stdin.clone().unwrap_or_default())
+            .map_err(|source| self.not_started(command, source))
+    }
+
+    fn not_started(&self, command: &Command, source: io::Error) -> TransportError {
+        let program = command.argv.first().cloned().unwrap_or_default();
+        TransportError::Start { host: self.host(), program, cwd: command.cwd.clone(), source }
+    }
+
+    /// Starts a program in a session of its own, with pipes for its outputs.
+    fn spawn(&self, command: &Command, stdin: Stdio) -> Result<Child, TransportError> {
         let (program, arguments) =
             command.argv.split_first().ok_or_else(|| TransportError::NoProgram { host: self.host() })?;
         let mut process = std::process::Command::new(program);
@@ -75,7 +93,7 @@ impl Local {
         if let Some(cwd) = &command.cwd {
             process.current_dir(cwd);
         }
-        process.stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        process.stdin(stdin);
         process.stdout(Stdio::piped()).stderr(Stdio::piped());
         let parent = rustix::process::getpid();
         // SAFETY: the closure runs between fork and exec and makes system calls only; it allocates nothing.
@@ -86,13 +104,7 @@ impl Local {
                 if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
             });
         }
-        let failed = |source| TransportError::Start {
-            host: self.host(),
-            program: program.clone(),
-            cwd: command.cwd.clone(),
-            source,
-        };
-        Running::new(process.spawn().map_err(failed)?, command.stdin.clone().unwrap_or_default()).map_err(failed)
+        process.spawn().map_err(|source| self.not_started(command, source))
     }
 }
 
@@ -102,9 +114,16 @@ impl Transport for Local {
             return Err(TransportError::Interrupted);
         }
         let mut running = self.start(command)?;
-        let lost = |source| TransportError::Watch { host: self.host(), program: command.argv.join(" "), source };
-        let status = running.watch(&self.interrupt, output).map_err(lost)?;
-        if running.stopping.is_some() { Err(TransportError::Interrupted) } else { Ok(status) }
+        let program = || command.argv.join(" ");
+        let lost = |source| TransportError::Watch { host: self.host(), program: program(), source };
+        let status = running.watch(&self.interrupt, command.timeout, output).map_err(lost)?;
+        match (running.stopping, command.timeout) {
+            (None, _) => Ok(status),
+            (Some(_), Some(after)) if running.late => {
+                Err(TransportError::Timeout { host: self.host(), program: program(), after })
+            }
+            (Some(_), _) => Err(TransportError::Interrupted),
+        }
     }
 
     fn upload(&self, from: &mut dyn Read, to: &Path, mode: u32) -> Result<u64, TransportError> {
@@ -121,13 +140,40 @@ impl Transport for Local {
         io::copy(&mut file, to).map_err(failed)
     }
 
+    fn converse(&self, command: &Command, mut errors: ErrorLines) -> Result<Conversation, TransportError> {
+        let mut child = self.spawn(command, Stdio::piped())?;
+        let failed = |source| self.not_started(command, source);
+        let (Some(input), Some(output), Some(mut stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(failed(io::Error::other("it has no pipes")));
+        };
+        let reader = move || {
+            let (mut lines, mut buffer) = (Lines::default(), [0; 16 << 10]);
+            loop {
+                match stderr.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(count) => lines.take(&buffer[..count], &mut *errors),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => break,
+                }
+            }
+            lines.finish(&mut *errors);
+        };
+        let reader = std::thread::Builder::new().name("stderr".to_owned()).spawn(reader).map_err(failed)?;
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let program = command.argv.join(" ");
+        let end = Talked { child: Some(child), group, reader: Some(reader), program };
+        Ok(Conversation { input: Box::new(input), output: Box::new(output), end: Box::new(end) })
+    }
+
     fn forward(&self, address: &str) -> Result<Box<dyn Connection>, TransportError> {
         let failed = |source| TransportError::Forward { host: self.host(), address: address.to_owned(), source };
         Ok(Box::new(TcpStream::connect(address).map_err(failed)?))
     }
 
     fn host(&self) -> String {
-        "this machine".to_owned()
+        THIS.to_owned()
     }
 }
 
@@ -147,8 +193,11 @@ struct Running {
     child: Child,
     group: Option<Pid>,
     stdin: Option<(ChildStdin, Vec<u8>, usize)>,
+    begun: Instant,
     /// When it was asked to end.
     stopping: Option<Instant>,
+    /// Whether it was because it took too long.
+    late: bool,
     ended: bool,
 }
 
@@ -156,7 +205,7 @@ impl Running {
     fn new(mut child: Child, input: Vec<u8>) -> io::Result<Self> {
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let stdin = child.stdin.take().map(|pipe| (pipe, input, 0));
-        let running = Self { child, group, stdin, stopping: None, ended: false };
+        let running = Self { child, group, stdin, begun: Instant::now(), stopping: None, late: false, ended: false };
         if let Some((pipe, ..)) = &running.stdin {
             rustix::fs::fcntl_setfl(pipe, OFlags::NONBLOCK)?;
         }
@@ -169,7 +218,7 @@ impl Running {
         Ok(running)
     }
 
-    fn watch(&mut self, interrupt: &Interrupt, output: &mut Output<'_>) -> io::Result<Status> {
+    fn watch(&mut self, interrupt: &Interrupt, limit: Option<Duration>, output: &mut Output<'_>) -> io::Result<Status> {
         let (mut out, mut err) = (Lines::default(), Lines::default());
         let mut ended = None;
         loop {
@@ -192,7 +241,7 @@ impl Running {
                 }
                 return Ok(told(status));
             }
-            self.stop_if_wished(interrupt);
+            self.stop_if_wished(interrupt, limit);
         }
     }
 
@@ -223,9 +272,11 @@ impl Running {
         self.stdin = None;
     }
 
-    fn stop_if_wished(&mut self, interrupt: &Interrupt) {
+    fn stop_if_wished(&mut self, interrupt: &Interrupt, limit: Option<Duration>) {
+        let late = limit.is_some_and(|limit| self.begun.elapsed() > limit);
         match self.stopping {
-            None if interrupt.is_wished() && !self.ended => {
+            None if (interrupt.is_wished() || late) && !self.ended => {
+                self.late = late;
                 self.stopping = Some(Instant::now());
                 self.signal(Signal::TERM);
             }
@@ -247,6 +298,44 @@ impl Drop for Running {
         if !self.ended {
             self.signal(Signal::KILL);
             self.child.wait().ok();
+        }
+    }
+}
+
+/// A program that is talked with. Dropped before its end, it is killed with all it started.
+struct Talked {
+    child: Option<Child>,
+    group: Option<Pid>,
+    reader: Option<JoinHandle<()>>,
+    program: String,
+}
+
+impl End for Talked {
+    fn wait(mut self: Box<Self>) -> Result<Status, TransportError> {
+        let lost = |source| TransportError::Watch { host: THIS.to_owned(), program: self.program.clone(), source };
+        let Some(mut child) = self.child.take() else { return Err(lost(io::Error::other("it was given up"))) };
+        let status = child.wait().map_err(lost)?;
+        if let Some(reader) = self.reader.take() {
+            // It ends with the program's stderr; that it panicked would be the callee's defect.
+            reader.join().ok();
+        }
+        Ok(told(status))
+    }
+
+    fn give_up(&self) {
+        if let Some(group) = self.group {
+            rustix::process::kill_process_group(group, Signal::TERM).ok();
+        }
+    }
+}
+
+impl Drop for Talked {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            if let Some(group) = self.group {
+                rustix::process::kill_process_group(group, Signal::KILL).ok();
+            }
+            child.wait().ok();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How we act on one host.
 //!
 //! Arguments are a list, never a shell line; nobody above this room quotes. [`Local`] acts on this machine,
-//! [`Scripted`] answers from a script for tests; a transport to another host is a sibling of theirs.
+//! [`Ssh`] on another host, [`Scripted`] answers from a script for tests.
 //!
 //! Invariants: output is handed on in the order in which each stream was written, in whole lines as far as they are
 //! shorter than [`LINE_LIMIT`]; a command that was given up does not go on behind the caller's back.
@@ -14,6 +14,7 @@ mod error;
 mod lines;
 mod local;
 mod scripted;
+mod ssh;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +22,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,7 @@ pub use error::TransportError;
 pub use lines::LINE_LIMIT;
 pub use local::Local;
 pub use scripted::{Answer, Scripted};
+pub use ssh::{Ask, HostKeys, KnownHosts, Question, Ssh, SshConfig, SshNetwork, SshOptions};
 
 /// One of a command's outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,6 +53,8 @@ pub struct Command {
     pub cwd: Option<PathBuf>,
     /// What the program reads; none is nothing.
     pub stdin: Option<Vec<u8>>,
+    /// How long it may take; it is stopped then. None is as long as it wants.
+    pub timeout: Option<Duration>,
 }
 
 impl fmt::Debug for Command {
@@ -100,6 +105,31 @@ pub type Output<'a> = dyn FnMut(Stream, &[u8]) + 'a;
 pub trait Connection: Read + Write + Send {}
 impl<T: Read + Write + Send> Connection for T {}
 
+/// Takes the lines that a program writes to stderr while it is talked with.
+pub type ErrorLines = Box<dyn FnMut(&[u8]) + Send>;
+
+/// A program that runs and is talked with.
+pub struct Conversation {
+    /// What it reads; at its end when this is dropped.
+    pub input: Box<dyn Write + Send>,
+    /// What it writes to stdout.
+    pub output: Box<dyn Read + Send>,
+    /// How it ends.
+    pub end: Box<dyn End>,
+}
+
+/// The end of a program.
+pub trait End: Send + Sync {
+    /// Waits for it. The program's input has to be at its end, or nobody may ever come to it.
+    ///
+    /// # Errors
+    /// When the program never ran, or was lost.
+    fn wait(self: Box<Self>) -> Result<Status, TransportError>;
+
+    /// Wants it no more: its input and output come to their ends, and the program is left to notice.
+    fn give_up(&self);
+}
+
 /// How we act on one host.
 pub trait Transport: Send + Sync {
     /// Runs a program to its end. A program that fails is no error here: its status says so.
@@ -125,6 +155,12 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// When nobody answers there.
     fn forward(&self, address: &str) -> Result<Box<dyn Connection>, TransportError>;
+
+    /// Starts a program that is talked with while it runs. Its stdin and time limit are the caller's business.
+    ///
+    /// # Errors
+    /// When it cannot be started; where that shows only later, when its end is waited for.
+    fn converse(&self, command: &Command, errors: ErrorLines) -> Result<Conversation, TransportError>;
 
     /// How the host is called in messages: `this machine`, `10.0.0.1`.
     fn host(&self) -> String;

@@ -1,17 +1,21 @@
-//! YAML as Kubernetes and Helm read it: YAML 1.1's plain words (`yes`, `on`, `0755`), merge keys, the last of two equal
+//! YAML as Kubernetes and Helm read and write it: YAML 1.1's plain words (`yes`, `on`, `0755`), merge keys, the last of two equal
 //! keys, everything turned into JSON.
 //!
 //! The text is cut into events by `granit-parser`; what a scalar means is decided here, as Go's `sigs.k8s.io/yaml`
 //! decides it. Pure, and bounded: nesting by the parser, aliases by [`MAX_ALIASED`].
 
+mod order;
 mod read;
 mod resolve;
+mod scalar;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use read::{Document, all, first};
 pub use resolve::text_of;
+pub use write::{Dialect, write};
 
 /// How many values aliases may repeat in one document: enough for any manifest, too few for a bomb.
 pub const MAX_ALIASED: usize = 1_000_000;

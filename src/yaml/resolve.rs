@@ -139,6 +139,107 @@ pub fn text_of(value: &Json) -> Option<String> {
     }
 }
 
+/// Whether a text means itself when it stands without quotes, for readers of YAML 1.1.
+pub(super) fn is_text(text: &str) -> bool {
+    plain(text) == Scalar::Text && !is_sexagesimal(text) && !is_time(text)
+}
+
+/// `12:30:45`, which some readers take for a number to the base 60.
+fn is_sexagesimal(text: &str) -> bool {
+    let body = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let mut parts = body.split(':');
+    let first = parts.next().unwrap_or_default();
+    let rest: Vec<&str> = parts.collect();
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let part = |text: &str| match text.as_bytes() {
+        [one] => one.is_ascii_digit(),
+        [ten, one] => (b'0'..=b'5').contains(ten) && one.is_ascii_digit(),
+        _ => false,
+    };
+    let Some((last, middle)) = rest.split_last() else { return false };
+    let (last, fraction) = last.split_once('.').map_or((*last, ""), |(whole, fraction)| (whole, fraction));
+    first.starts_with(|c: char| c.is_ascii_digit())
+        && digits(first)
+        && middle.iter().all(|text| part(text))
+        && part(last)
+        && digits(fraction)
+}
+
+/// A date, with or without a time: `2001-1-2`, `2001-01-02T15:04:05.5Z`, `2001-01-02 15:04:05`.
+fn is_time(text: &str) -> bool {
+    let date = || {
+        let (year, rest) = text.split_at_checked(4)?;
+        let year: u32 = year.parse().ok().filter(|_| year.bytes().all(|b| b.is_ascii_digit()))?;
+        let (month, rest) = two(rest.strip_prefix('-')?)?;
+        let (day, rest) = two(rest.strip_prefix('-')?)?;
+        Some((year, month, day, rest))
+    };
+    let Some((year, month, day, after)) = date() else { return false };
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if leap => 29,
+        2 => 28,
+        1..=12 => 31,
+        _ => return false,
+    };
+    if !(1..=days).contains(&day) {
+        return false;
+    }
+    match after.chars().next() {
+        None => true,
+        Some('T' | 't') => is_clock(&after[1..]).is_some_and(is_zone),
+        Some(' ') => is_clock(&after[1..]) == Some(""),
+        Some(_) => false,
+    }
+}
+
+/// One or two digits and what follows them.
+fn two(text: &str) -> Option<(u32, &str)> {
+    let len = text.bytes().take(2).take_while(u8::is_ascii_digit).count();
+    Some((text[..len].parse().ok()?, &text[len..]))
+}
+
+/// What follows `15:04:05.5`.
+fn is_clock(text: &str) -> Option<&str> {
+    let (hour, rest) = two(text)?;
+    let (minute, rest) = two(rest.strip_prefix(':')?)?;
+    let (second, rest) = two(rest.strip_prefix(':')?)?;
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    match rest.strip_prefix(['.', ',']) {
+        Some(fraction) => {
+            let rest = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+            (rest.len() < fraction.len()).then_some(rest)
+        }
+        None => Some(rest),
+    }
+}
+
+fn is_zone(text: &str) -> bool {
+    let offset = |rest: &str| {
+        let bytes = rest.as_bytes();
+        let digits = |at: &[usize]| at.iter().all(|i| bytes[*i].is_ascii_digit());
+        bytes.len() == 5 && bytes[2] == b':' && digits(&[0, 1, 3, 4]) && rest[..2] <= *"24" && rest[3..] <= *"60"
+    };
+    text == "Z" || text.strip_prefix(['+', '-']).is_some_and(offset)
+}
+
+/// Go's `FormatFloat(f, 'g', -1, 64)`.
+pub(super) fn general(float: f64) -> String {
+    exponent_form(&format!("{float:e}"), &float.to_string())
+}
+
+fn exponent_form(scientific: &str, plain: &str) -> String {
+    let Some((digits, exponent)) = scientific.split_once('e') else { return plain.to_owned() };
+    match exponent.parse::<i32>() {
+        Ok(-4..6) => plain.to_owned(),
+        Ok(e) => format!("{digits}e{}{:02}", if e < 0 { '-' } else { '+' }, e.abs()),
+        Err(_) => plain.to_owned(),
+    }
+}
+
 /// Go's `FormatFloat(f, 'g', -1, 32)`.
 pub(crate) fn shortest(float: f32) -> String {
     if float.is_nan() {
@@ -147,11 +248,5 @@ pub(crate) fn shortest(float: f32) -> String {
     if float.is_infinite() {
         return if float > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
-    let scientific = format!("{float:e}");
-    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
-    match exponent.parse::<i32>() {
-        Ok(-4..6) => float.to_string(),
-        Ok(e) => format!("{digits}e{}{:02}", if e < 0 { '-' } else { '+' }, e.abs()),
-        Err(_) => scientific,
-    }
+    exponent_form(&format!("{float:e}"), &float.to_string())
 }

@@ -4,6 +4,11 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helpers fail the test by panicking")]
 
+mod binary;
+mod functions;
+mod generated;
 mod oracle;
 mod public;
+mod schema;
+mod set;
 mod yaml;

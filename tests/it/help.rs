@@ -2,9 +2,10 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 28] = [
     "build",
     "completion",
+    "convert",
     "copy",
     "create",
     "diff",
@@ -15,6 +16,8 @@ const VERBS: [&str; 22] = [
     "login",
     "logout",
     "man",
+    "manifest",
+    "merge",
     "prune",
     "pull",
     "push",
@@ -23,7 +26,10 @@ const VERBS: [&str; 22] = [
     "run",
     "save",
     "schema",
+    "search",
+    "sync",
     "tag",
+    "tags",
     "version",
 ];
 
@@ -36,6 +42,20 @@ fn every_help_screen_is_as_reviewed() {
         assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{verb}");
         assert!(said.stdout.contains("Examples:"), "{verb} shows examples");
         golden(&format!("{verb}.txt"), &said.stdout);
+    }
+}
+
+/// Commands below commands.
+const NESTED: [[&str; 2]; 5] =
+    [["images", "list"], ["images", "why"], ["images", "update"], ["images", "diff"], ["registry", "save"]];
+
+#[test]
+fn help_screens_of_nested_commands_are_as_reviewed() {
+    let sandbox = Sandbox::new();
+    for [verb, nested] in NESTED {
+        let said = sandbox.sealos(&[verb, nested, "--help"]);
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{verb} {nested}");
+        golden(&format!("{verb}-{nested}.txt"), &said.stdout);
     }
 }
 

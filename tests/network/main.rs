@@ -12,4 +12,5 @@ mod registry;
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 mod secured;
+mod serving;
 mod web;

@@ -1,5 +1,7 @@
 //! A real registry on loopback, filled by skopeo with images that sealos built and saved.
 
+#![allow(dead_code, reason = "each test program uses the part that it needs")]
+
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::lab::{BASE, Lab, User, WAYS, listing};
@@ -115,4 +116,138 @@ fn a_build_that_is_killed_leaves_no_mount_and_no_process() {
         }
         assert_eq!(traces(&marker).0, before, "mounts are left");
     }
+}
+
+#[test]
+fn commands_may_not_make_the_calls_that_containers_may_not() {
+    let lab = Lab::new();
+    let kubefile = format!(
+        "{BASE}RUN if unshare -U true 2> /dev/null; then echo made; else echo refused; fi > /namespace\n\
+         RUN while read -r name value; do case $name in Seccomp:) echo $value;; esac; done < /proc/self/status > /mode\n"
+    );
+    for user in [User::Root, User::Nobody] {
+        for (number, way) in WAYS.into_iter().enumerate() {
+            for (flags, want) in
+                [(&[][..], ("refused\n", "2\n")), (&["--security-opt", "seccomp=unconfined"], ("made\n", "0\n"))]
+            {
+                let (store, what) = (format!("{user:?}{number}{}", flags.len()), format!("{user:?} {way:?} {flags:?}"));
+                let id =
+                    lab.build(user, &store, way, &kubefile, &[&["-q", "--squash"], flags].concat()).fine_for(&what);
+                let got = (lab.content(&store, &id, "namespace"), lab.content(&store, &id, "mode"));
+                assert_eq!((got.0.as_str(), got.1.as_str()), want, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_network_no_device_of_the_machine_is_seen() {
+    let lab = Lab::new();
+    let kubefile =
+        format!("{BASE}RUN --network=none ls /sys/class/net > /devices && test -d /sys/devices/system/cpu\n");
+    for user in [User::Root, User::Nobody] {
+        for (number, way) in WAYS.into_iter().enumerate() {
+            let (store, what) = (format!("{user:?}{number}"), format!("{user:?} {way:?}"));
+            let id = lab.build(user, &store, way, &kubefile, &["-q"]).fine_for(&what);
+            assert_eq!(lab.content(&store, &id, "devices"), "lo\n", "{what}");
+        }
+    }
+}
+
+/// Copies a program of this machine and the libraries that it needs into the context, under `ssh`.
+fn with_program(lab: &Lab, program: &str) {
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {program}; ldd $(command -v {program})")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(found.stdout).unwrap();
+    for path in text.split_whitespace().filter(|word| word.starts_with('/')) {
+        let to = lab.context().join("ssh").join(&path[1..]);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(path, to).unwrap();
+    }
+}
+
+/// An ssh agent with one key, ended when dropped.
+struct UserAgent {
+    child: std::process::Child,
+    socket: String,
+}
+
+impl UserAgent {
+    fn start(lab: &Lab, uid: &str, key: &str) -> Self {
+        let directory = lab.at(&format!("agent-of-{uid}"));
+        fs::create_dir(&directory).unwrap();
+        std::os::unix::fs::chown(&directory, uid.parse().ok(), None).unwrap();
+        let socket = format!("{directory}/socket");
+        let drop = ["--reuid", uid, "--regid", uid, "--clear-groups", "ssh-agent", "-D", "-a", &socket];
+        let child = Command::new("setpriv").args(drop).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(20);
+        while !Path::new(&socket).exists() {
+            assert!(Instant::now() < end, "the agent does not come up");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let added = Command::new("ssh-add").args(["-q", key]).env("SSH_AUTH_SOCK", &socket).status().unwrap();
+        assert!(added.success());
+        Self { child, socket }
+    }
+}
+
+impl Drop for UserAgent {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn an_agent_is_asked_by_the_command_that_wants_it_and_its_keys_stay_outside() {
+    let lab = Lab::new();
+    with_program(&lab, "ssh-add");
+    for (way, program) in ["none", "crun", "runc"].into_iter().flat_map(|way| [(way, "ssh-agent"), (way, "ssh-add")]) {
+        std::os::unix::fs::symlink(Path::new("/usr/bin").join(program), lab.path("path").join(way).join(program))
+            .unwrap();
+    }
+    let kubefile = format!(
+        "{BASE}COPY ssh /\nRUN --mount=type=ssh ssh-add -L > /default && test $SSH_AUTH_SOCK = /run/buildkit/ssh_agent.0\n\
+         RUN test -z \"$SSH_AUTH_SOCK\" && test ! -e /run/buildkit/ssh_agent.0\n\
+         RUN mkdir -m 777 /out\nUSER user\nRUN --mount=type=ssh,id=own,required=true,uid=1000,target=/tmp/agent ssh-add -L > /out/own\n"
+    );
+    for (user, uid, home) in [(User::Root, "0", ""), (User::Ranged, "4242", "ranged/")] {
+        let key = |name: &str| {
+            let path = lab.at(&format!("{name}-{uid}"));
+            let made =
+                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", &path]).status();
+            assert!(made.expect("openssh-client is installed (tests/run does it)").success());
+            std::os::unix::fs::chown(&path, uid.parse().ok(), None).unwrap();
+            (path.clone(), fs::read_to_string(path + ".pub").unwrap())
+        };
+        let ((first, first_public), (second, second_public)) = (key("first"), key("second"));
+        let agent = UserAgent::start(&lab, uid, &first);
+        let own = format!("own={second}");
+        for (number, way) in WAYS.into_iter().enumerate() {
+            let (store, what) = (format!("{user:?}{number}"), format!("{user:?} {way:?}"));
+            lab.file("Kubefile", &kubefile);
+            let context = lab.at("context");
+            let ssh = ["-q", "--squash", "--ssh", "default", "--ssh", &own, &context];
+            let args = [&["build", "--compression", "none"], way.0, &ssh].concat();
+            let mut command = lab.command(user, &store, way.1, &args);
+            let said = crate::sandbox::Said::from(command.env("SSH_AUTH_SOCK", &agent.socket).output().unwrap());
+            let (id, store) = (said.fine_for(&what), format!("{home}{store}"));
+            assert_eq!(lab.content(&store, &id, "default"), first_public, "{what}");
+            assert_eq!(lab.content(&store, &id, "out/own"), second_public, "{what}");
+        }
+    }
+
+    let build = |kubefile: &str, flags: &[&str]| {
+        lab.build(User::Root, "refused", WAYS[0], &format!("{BASE}{kubefile}"), &[&["-q"], flags].concat())
+    };
+    let wants = "RUN --mount=type=ssh,required true\n";
+    build(wants, &[]).refused(&["needs the ssh agent `default`", "help: give it with `--ssh default`"]);
+    build(wants, &["--ssh", "default"]).refused(&["needs the ssh agent `default`", "SSH_AUTH_SOCK"]);
+    build(wants, &["--ssh", "default=/nonexistent"]).refused(&["cannot find /nonexistent"]);
+    fs::write(lab.path("home/text"), "no key").unwrap();
+    let text = format!("default={}", lab.at("home/text"));
+    build(wants, &["--ssh", &text]).refused(&["cannot give keys to the agent"]);
+    build("RUN --mount=type=ssh true\n", &[]).fine_for("a mount that is not required");
 }

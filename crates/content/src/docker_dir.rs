@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use oci::{Descriptor, Digest, Hasher, MediaType, Reference};
 use serde::Deserialize;
 
-use crate::layout::Temporary;
+use crate::unfinished::Unfinished;
 use crate::{BlobReader, ContentError, Sink, Source, Upload, blob_dir, durable, fetch_document};
 
 const VERSION: &str = "Directory Transport Version: 1.1\n";
@@ -160,8 +160,8 @@ impl Sink for DockerDir {
         }
     }
 
-    fn begin(&self, _what: Option<&Descriptor>) -> Result<Box<dyn Upload + '_>, ContentError> {
-        Ok(Box::new(Temporary::begin(&self.directory, |digest: &Digest| self.blob(digest))?))
+    fn begin(&self, what: Option<&Descriptor>) -> Result<Box<dyn Upload + '_>, ContentError> {
+        Ok(Box::new(Unfinished::begin(&self.directory, what, |digest: &Digest| self.blob(digest))?))
     }
 
     fn publish(&self, what: &Descriptor, bytes: &[u8]) -> Result<(), ContentError> {
@@ -171,7 +171,7 @@ impl Sink for DockerDir {
         if actual != what.digest {
             return Err(ContentError::DigestMismatch { place: Source::place(self), expected: what.digest, actual });
         }
-        let mut file = Temporary::begin(&self.directory, |digest: &Digest| self.document(digest))?;
+        let mut file = Unfinished::begin(&self.directory, None, |digest: &Digest| self.document(digest))?;
         let written = file.write_all(bytes).and_then(|()| file.keep(&what.digest));
         written.map_err(ContentError::io(format!("store {} in {}", what.digest, Source::place(self))))
     }

@@ -1,19 +1,19 @@
 //! An OCI image layout in a directory, made by any tool, read and written without the directories of a store.
 //!
 //! Invariants: a blob gets its name after its bytes were hashed; `index.json` is replaced as a whole under a lock on the
-//! directory. Interrupted uploads are removed, not taken up: nothing but the layout belongs there.
+//! directory. What an interrupted upload leaves is hidden beside the blobs, for the next attempt.
 
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 
-use oci::{Algorithm, Descriptor, Digest, Hasher, Reference};
-use tempfile::NamedTempFile;
+use oci::{Algorithm, Descriptor, Digest, Reference};
 
 use crate::blob_dir::{self, BlobDir};
 use crate::roots::{self, Roots};
-use crate::{BlobReader, ContentError, Ingest, Named, Sealed, Sink, Source, Upload, durable};
+use crate::unfinished::Unfinished;
+use crate::{BlobReader, ContentError, Ingest, Named, Sink, Source, Upload, durable};
 
 /// An OCI image layout.
 #[derive(Debug)]
@@ -161,7 +161,7 @@ impl Sink for Layout {
     fn begin(&self, what: Option<&Descriptor>) -> Result<Box<dyn Upload + '_>, ContentError> {
         let algorithm = what.map_or(Algorithm::Sha256, |what| what.digest.algorithm());
         let place = |digest: &Digest| self.blobs.path(digest);
-        Ok(Box::new(Temporary::begin(&self.blobs.algorithm(algorithm), place)?))
+        Ok(Box::new(Unfinished::begin(&self.blobs.algorithm(algorithm), what, place)?))
     }
 
     fn publish(&self, what: &Descriptor, bytes: &[u8]) -> Result<(), ContentError> {
@@ -172,56 +172,5 @@ impl Sink for Layout {
 
     fn tag(&self, name: &Reference, what: &Descriptor) -> Result<(), ContentError> {
         self.change(what, |roots| roots.set(name, roots::entry(Some(name), what)))
-    }
-}
-
-/// A blob being written to a temporary file in the directory where it will lie; removed when dropped.
-pub(crate) struct Temporary<F> {
-    file: NamedTempFile,
-    place: F,
-}
-
-impl<F: Fn(&Digest) -> PathBuf + Send> Temporary<F> {
-    pub(crate) fn begin(directory: &Path, place: F) -> Result<Self, ContentError> {
-        let doing = || ContentError::io(format!("begin a blob in {}", directory.display()));
-        DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(doing())?;
-        let file = tempfile::Builder::new().prefix(".new-").tempfile_in(directory).map_err(doing())?;
-        Ok(Self { file, place })
-    }
-
-    pub(crate) fn keep(self, digest: &Digest) -> io::Result<()> {
-        let file = self.file.as_file();
-        file.set_permissions(Permissions::from_mode(0o644))?;
-        file.sync_data()?;
-        self.file.persist((self.place)(digest))?;
-        Ok(())
-    }
-}
-
-impl<F> Write for Temporary<F> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<F: Fn(&Digest) -> PathBuf + Send> Upload for Temporary<F> {
-    fn offset(&self) -> u64 {
-        0
-    }
-
-    fn replay(&mut self, _hasher: &mut Hasher) -> Result<bool, ContentError> {
-        Ok(true)
-    }
-
-    fn commit(self: Box<Self>, sealed: &Sealed) -> Result<(), ContentError> {
-        self.keep(&sealed.digest()).map_err(ContentError::io(format!("store the blob {}", sealed.digest())))
-    }
-
-    fn discard(self: Box<Self>) -> Result<(), ContentError> {
-        self.file.close().map_err(ContentError::io("remove a blob that was not finished"))
     }
 }

@@ -39,6 +39,7 @@ mod roots;
 mod similar;
 pub mod tar;
 mod traits;
+mod unfinished;
 mod write_back;
 
 pub use cluster_image::{

@@ -10,10 +10,10 @@ use url::Url;
 use crate::auth::{Scopes, Tokens};
 use crate::error::RegistryError;
 use crate::exchange::Request;
-use crate::http::{HttpError, Method, Profile, Proxies, Transport, authority};
+use crate::http::{Call, HttpError, IDLE, Method, Profile, Proxies, Transport, authority, is_loopback};
 use crate::options::ClientOptions;
 use crate::repository::Repository;
-use crate::routes::{self, Conf, Endpoint, Scheme};
+use crate::routes::{self, Conf, Endpoint, Scheme, host_of};
 use crate::tls::{Roots, Trust};
 use crate::uploads::Sessions;
 
@@ -27,7 +27,7 @@ pub struct Client {
     pub(crate) sessions: Sessions,
     conf: Lazy<Conf>,
     transport: Lazy<Transport>,
-    roots: Lazy<Roots>,
+    roots: Arc<Lazy<Roots>>,
     profiles: Mutex<HashMap<(Trust, Duration), Arc<Profile>>>,
     schemes: Mutex<HashMap<(String, usize), &'static str>>,
     down: Mutex<HashMap<String, Instant>>,
@@ -65,7 +65,7 @@ impl Client {
             tokens: Tokens::default(),
             conf: Lazy::default(),
             transport: Lazy::default(),
-            roots: Lazy::default(),
+            roots: Arc::default(),
             profiles: Mutex::default(),
             schemes: Mutex::default(),
             down: Mutex::default(),
@@ -134,15 +134,16 @@ impl Client {
     }
 
     /// The TLS set-up for a host.
-    pub(crate) fn profile(&self, trust: &Trust, connect: Duration) -> Result<Arc<Profile>, RegistryError> {
+    pub(crate) fn profile(&self, trust: &Trust, connect: Duration) -> Arc<Profile> {
         let mut profiles = lock(&self.profiles);
         let key = (trust.clone(), connect);
         if let Some(profile) = profiles.get(&key) {
-            return Ok(Arc::clone(profile));
+            return Arc::clone(profile);
         }
-        let roots = self.roots.get(Roots::load)?;
-        let profile = Profile { id: profiles.len(), tls: Arc::new(roots.config(trust)?), connect };
-        Ok(Arc::clone(profiles.entry(key).or_insert(Arc::new(profile))))
+        let (roots, trust) = (Arc::clone(&self.roots), trust.clone());
+        let make = Box::new(move || roots.get(Roots::load)?.config(&trust));
+        let profile = Profile::new(profiles.len(), connect, make);
+        Arc::clone(profiles.entry(key).or_insert(Arc::new(profile)))
     }
 
     /// `https` or `http`, for a host that may speak either: it is asked once.
@@ -156,19 +157,41 @@ impl Client {
         if let Some(known) = lock(&self.schemes).get(&key) {
             return Ok(known);
         }
-        let url = parse_url(&format!("https://{}{}", end.host, end.path))?;
-        let scheme = match self.transport()?.probe(&url, profile) {
-            Ok(()) => "https",
-            Err(error @ (HttpError::Connect(_) | HttpError::Proxy { .. })) => {
-                return Err(RegistryError::http(&end.host, error));
-            }
-            Err(error) if RegistryError::is_about_certificate(&error) => {
-                return Err(RegistryError::http(&end.host, error));
-            }
-            Err(_) => "http",
+        let scheme = match is_loopback(host_of(&end.host)) && self.is_plain(end, profile)? {
+            true => "http",
+            false => self.probe(end, profile)?,
         };
         lock(&self.schemes).insert(key, scheme);
         Ok(scheme)
+    }
+
+    /// Asks a server of this machine without TLS, which costs nothing and tells nobody anything. One that speaks TLS
+    /// hangs up or answers 400.
+    fn is_plain(&self, end: &Endpoint, profile: &Profile) -> Result<bool, RegistryError> {
+        let url = parse_url(&format!("http://{}{}", end.host, end.path))?;
+        let call = Call { method: Method::Get, url: &url, headers: &[], wait: IDLE };
+        match self.transport()?.exchange(&call, None, profile) {
+            Ok(answer) => {
+                let is_plain = answer.head.status != 400;
+                answer.body.drain();
+                Ok(is_plain)
+            }
+            Err(error @ HttpError::Connect(_)) => Err(RegistryError::http(&end.host, error)),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Asks by TLS; a server that does not speak it is spoken to in plain HTTP.
+    fn probe(&self, end: &Endpoint, profile: &Profile) -> Result<&'static str, RegistryError> {
+        let url = parse_url(&format!("https://{}{}", end.host, end.path))?;
+        match self.transport()?.probe(&url, profile) {
+            Ok(()) => Ok("https"),
+            Err(error @ (HttpError::Connect(_) | HttpError::Proxy { .. } | HttpError::SetUp(_))) => {
+                Err(RegistryError::http(&end.host, error))
+            }
+            Err(error) if RegistryError::is_about_certificate(&error) => Err(RegistryError::http(&end.host, error)),
+            Err(_) => Ok("http"),
+        }
     }
 
     /// Whether a host could not be reached a moment ago.

@@ -206,6 +206,7 @@ impl RegistryError {
                 Self::Certificate { host, reason: certificate(&error) }
             }
             HttpError::Tls(rustls::Error::InvalidMessage(_)) => Self::NoTls { host },
+            HttpError::SetUp(error) => *error,
             error => Self::Connection { host, source: Box::new(error) },
         }
     }

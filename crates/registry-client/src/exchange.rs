@@ -95,7 +95,7 @@ impl Client {
             Target::Registry(path) => path.clone(),
             Target::Repository(path) => format!("{}/{path}", end.repository),
         };
-        let profile = self.profile(&end.trust, end.connect)?;
+        let profile = self.profile(&end.trust, end.connect);
         let scheme = self.scheme(end, &profile)?;
         let mut url = parse_url(&format!("{scheme}://{}{}{path}", end.host, end.path))?;
         if let Some(namespace) = &end.namespace {
@@ -194,7 +194,7 @@ impl Client {
     /// The set-up for a URL: the endpoint's own for its host, the usual one for another that it sent us to.
     fn profile_of(&self, end: &Endpoint, url: &Url) -> Result<Arc<Profile>, RegistryError> {
         if is_own(end, url) {
-            return self.profile(&end.trust, end.connect);
+            return Ok(self.profile(&end.trust, end.connect));
         }
         let mut trust = trust(&self.options, &authority(url), &authority(url))?;
         if url.host_str() == Some(host_of(&end.host)) {
@@ -202,7 +202,7 @@ impl Client {
             trust.authorities.extend(end.trust.authorities.iter().cloned());
             trust.tls = end.trust.tls;
         }
-        self.profile(&trust, CONNECT)
+        Ok(self.profile(&trust, CONNECT))
     }
 
     /// The header for what the registry is known to ask for; none if it was not asked yet or asks for nothing.

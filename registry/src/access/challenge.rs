@@ -76,7 +76,7 @@ fn scopes(needs: &[Need<'_>]) -> Vec<String> {
                     None => scopes.push(Scope::Repository { name: (*name).to_owned(), actions: wanted }),
                 }
             }
-            Need::Base | Need::Listed { .. } | Need::Operate => {}
+            Need::Base | Need::Listed { .. } | Need::Alias { .. } | Need::Operate => {}
         }
     }
     scopes.iter().map(Scope::to_string).collect()

@@ -33,6 +33,18 @@ pub enum GuardError {
     Random(String),
 }
 
+impl GuardError {
+    /// What to do about it, if that is known.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Load(error) => error.help(),
+            Self::TokensWithoutUsers => Some("name one with `--htpasswd FILE`".to_owned()),
+            Self::Random(_) => None,
+        }
+    }
+}
+
 /// The users, and what was verified about them. It is replaced as a whole when the file changes.
 pub(super) struct Known {
     pub(super) users: Users,
@@ -133,6 +145,12 @@ impl Guard {
                 _ => true,
             },
             Need::Listed { name } => self.rights(who, name).covers(Actions::PULL),
+            Need::Alias { name } => match &who.proof {
+                Proof::Token(grants) if !grants.is_own => {
+                    return self.check(who, Need::Repository { name, action: Action::Pull });
+                }
+                _ => self.rights(who, name).covers(Actions::PULL),
+            },
             Need::Operate => match (&self.policy, &who.proof) {
                 (Some(policy), _) => policy.get().metrics(subject(who)),
                 (None, Proof::None) => self.options.anonymous.covers(Actions::PULL),
@@ -223,7 +241,9 @@ fn refusal(who: &Identity, need: Need<'_>) -> String {
         Need::Base => format!("{name} {negated} use this registry"),
         Need::Catalog => format!("{name} {negated} list repositories"),
         Need::Operate => format!("{name} {negated} see the operator's figures"),
-        Need::Listed { name: repository } => format!("{name} {negated} see `{repository}`"),
+        Need::Listed { name: repository } | Need::Alias { name: repository } => {
+            format!("{name} {negated} see `{repository}`")
+        }
         Need::Repository { name: repository, action } => {
             let doing = match action {
                 Action::Pull => "pull from",

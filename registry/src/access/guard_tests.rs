@@ -274,6 +274,11 @@ fn a_token_grants_what_was_asked_for_and_is_allowed() {
                 && !guard.may(&who, Need::Listed { name: "other" })
         );
     }
+    // Under another of its names it may be read where the rules allow that, whatever the token was issued for.
+    let who = allowed(GET.with(&token).of(guard, &[Need::Base]));
+    assert!(
+        guard.may(&who, Need::Alias { name: "team/other" }) && !guard.may(&who, Need::Alias { name: "hub/team/a" })
+    );
     let (offers, text) = challenged(GET.with(&token).of(guard, &[need("team/b", Action::Pull)]));
     assert!(offers.ends_with(",scope=\"repository:team/b:pull\",error=\"insufficient_scope\""), "{offers}");
     assert_eq!(text, "the token does not grant what is asked for");
@@ -362,6 +367,7 @@ fn tokens_of_another_registry_are_taken_with_its_published_key() {
     );
     let who = allowed(GET.with(&token).of(&guard, &[need("a", Action::Push)]));
     assert_eq!(&*who.name, "anna");
+    assert!(guard.may(&who, Need::Alias { name: "a" }) && !guard.may(&who, Need::Alias { name: "quay.io/a" }));
     challenged(GET.with(&token).of(&guard, &[need("a", Action::Delete)]));
     challenged(GET.with(&token).of(&guard, &[need("b", Action::Pull)]));
     challenged(GET.with(&basic("anna", "one")).of(&guard, &[Need::Base]));

@@ -196,7 +196,7 @@ impl Guard {
 }
 
 fn remember_own(issuer: &Issuer, users: &Known, key: Key, claims: &Claims) -> Identity {
-    let identity = identity(claims);
+    let identity = identity(claims, Whose::Own);
     let known = KnownToken {
         identity: identity.clone(),
         until: claims.exp.unwrap_or(0),
@@ -207,15 +207,22 @@ fn remember_own(issuer: &Issuer, users: &Known, key: Key, claims: &Claims) -> Id
 }
 
 fn remember_foreign(trusted: &Trusted, key: Key, claims: &Claims, leeway: i64) -> Identity {
-    let identity = identity(claims);
+    let identity = identity(claims, Whose::Foreign);
     let until = claims.exp.unwrap_or(0).saturating_add(leeway).saturating_sub(1);
     trusted.tokens.insert(key, Arc::new(KnownToken { identity: identity.clone(), until, key_id: None }));
     identity
 }
 
+/// Who issued a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Own,
+    Foreign,
+}
+
 /// Whom a token is about, and what it grants.
-fn identity(claims: &Claims) -> Identity {
-    let mut grants = Grants { catalog: claims.catalog(), ..Grants::default() };
+fn identity(claims: &Claims, whose: Whose) -> Identity {
+    let mut grants = Grants { catalog: claims.catalog(), is_own: whose == Whose::Own, ..Grants::default() };
     for entry in claims.access.iter().filter(|entry| entry.kind == "repository") {
         let actions = claims.actions(&entry.name);
         let all = [Action::Pull, Action::Push, Action::Delete];

@@ -18,6 +18,7 @@ pub mod guard;
 #[cfg(test)]
 mod guard_tests;
 pub mod htpasswd;
+pub mod htpasswd_file;
 mod identify;
 pub mod issuer;
 pub mod jwt;

@@ -21,6 +21,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::scope::Actions;
 
+/// Stands for all repositories together, which no repository is called.
+pub const EVERYWHERE: &str = "*";
+
 /// Who asks, as far as rules are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject<'a> {
@@ -71,6 +74,9 @@ impl Rule {
     }
 
     fn holds_in(&self, repository: &str, subject: Subject<'_>) -> bool {
+        if repository == EVERYWHERE {
+            return self.except.is_empty() && self.within.iter().any(Pattern::is_everything);
+        }
         let matches = |pattern: &Pattern| pattern.matches(repository, subject);
         self.within.iter().any(matches) && !self.except.iter().any(matches)
     }
@@ -83,7 +89,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What is allowed in a repository.
+    /// What is allowed in a repository, or in all of them ([`EVERYWHERE`]).
     #[must_use]
     pub fn actions(&self, subject: Subject<'_>, repository: &str) -> Actions {
         let rules = self.rules.iter().filter(|rule| rule.is_about(subject) && rule.holds_in(repository, subject));
@@ -167,6 +173,10 @@ impl Pattern {
             return Err(PatternError::NotAName(text.to_owned()));
         }
         Ok(Self { prefix: prefix.to_owned(), behind_user, end })
+    }
+
+    fn is_everything(&self) -> bool {
+        self.prefix.is_empty() && self.behind_user.is_none() && self.end == End::Open
     }
 
     fn matches(&self, repository: &str, subject: Subject<'_>) -> bool {

@@ -200,9 +200,13 @@ rules:
             (user("ben"), "home/anna/a", Actions::NONE),
             (user("ben"), "library/nginx", pull),
             (user("anonymous"), "library/secret", Actions::NONE),
+            (user("anna"), "*", Actions::ALL),
+            (user("ben"), "*", Actions::NONE),
         ] {
             assert_eq!(policy.actions(subject, repository), want, "{subject:?} {repository}");
         }
+        let but_one = Policy::parse("rules: [{who: ['*'], may: [pull], in: ['*'], except: [secret]}]").unwrap();
+        assert_eq!((but_one.actions(user("ben"), "a"), but_one.actions(user("ben"), "*")), (pull, Actions::NONE));
         assert!(policy.metrics(user("anna")) && policy.metrics(user("robot")) && !policy.metrics(user("ben")));
         assert!(policy.knows(Subject::Anonymous) && policy.knows(user("ben")));
         let nothing = Policy::parse("\n").unwrap();

@@ -44,6 +44,17 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// What to do about it, if that is known.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Content { reason, .. } if reason.contains("which is not accepted") => {
+                Some("set such passwords anew with `sealos registry passwd -p FILE USER`".to_owned())
+            }
+            _ => None,
+        }
+    }
+
     /// For `map_err`: the content of a file is wrong.
     pub fn content<E: fmt::Display>(path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();

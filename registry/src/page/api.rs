@@ -24,12 +24,12 @@ const TAGS: usize = 50;
 enum Refusal {
     Unknown,
     Question(&'static str),
-    Backend(BackendError),
+    Backend(Box<BackendError>),
 }
 
 impl From<BackendError> for Refusal {
     fn from(error: BackendError) -> Self {
-        Self::Backend(error)
+        Self::Backend(Box::new(error))
     }
 }
 

@@ -113,8 +113,12 @@ pub(crate) fn find<T>(
     mut look: impl FnMut(&Name) -> Result<Option<T>, BackendError>,
 ) -> Result<Option<Found<T>>, Fault> {
     let Context { registry, identity } = context;
-    let may =
-        |name: &Name| registry.access.may(identity, Need::Repository { name: name.as_str(), action: Action::Pull });
+    let may = |candidate: &Name| {
+        let asked = candidate == name;
+        let candidate = candidate.as_str();
+        let need = Need::Repository { name: candidate, action: Action::Pull };
+        registry.access.may(identity, if asked { need } else { Need::Alias { name: candidate } })
+    };
     let mut look_up = |candidate: &Name| if may(candidate) { look(candidate) } else { Ok(None) };
     let namespace = head.query.get("ns").filter(|namespace| !namespace.is_empty());
     if let Some(namespace) = namespace {
@@ -136,7 +140,9 @@ pub(crate) fn find<T>(
         return Ok(path.map(|path| look_up(&path)).transpose()?.flatten().and_then(plain));
     }
     let direct = look_up(name)?;
-    let others = registry.aliases.with_path(&*registry.backend, name.as_str())?;
+    let mut others = registry.aliases.with_path(&*registry.backend, name.as_str())?;
+    // What somebody may not see is not told them in a warning either.
+    others.retain(may);
     if let Some(value) = direct {
         let warning = (!others.is_empty()).then(|| warning(name, name, &others));
         return Ok(Some(Found { value, namespace: None, warning }));

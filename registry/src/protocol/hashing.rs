@@ -116,6 +116,8 @@ impl Hashing {
         let (full, to_hash) = mpsc::sync_channel::<(Vec<u8>, usize)>(PIECES);
         let (done, free) = mpsc::sync_channel::<Vec<u8>>(PIECES);
         thread::scope(|scope| {
+            // Closed when this is left: the other thread ends then, and is waited for.
+            let (full, free) = (full, free);
             scope.spawn(move || {
                 for (piece, count) in to_hash {
                     self.take(&piece[..count]);

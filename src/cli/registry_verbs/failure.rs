@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use registry::ServeError;
 use registry::access::GuardError;
+use registry::access::htpasswd_file::EditError;
+use registry::access::password::HashError;
 use registry::access::watched::LoadError;
 use registry::backend::BackendError;
+use registry::exposure::{Authentication, Exposed, Protection, Tls};
 
 /// Why a verb of `sealos registry` failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +28,20 @@ pub(crate) enum RegistryFailure {
     NoPlace(PathBuf),
     #[error("`{0}` needs a directory behind it")]
     NoDirectory(String),
-    #[error("{0} would be open to everybody who can reach it: there is neither TLS nor any authentication")]
-    Unprotected(String),
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
+    #[error(transparent)]
+    Users(#[from] EditError),
+    #[error("the password cannot be kept: {0}")]
+    Password(#[from] HashError),
+    #[error("there is no user `{0}` in the file")]
+    NoUser(String),
+    #[error("that is not the password of `{0}`")]
+    WrongPassword(String),
+    #[error("the two passwords differ; nothing was changed")]
+    Differ,
+    #[error("`{}` is relative, and units need absolute paths", .0.display())]
+    RelativePath(PathBuf),
     #[error("there is no `{0}` in the registry")]
     Unknown(String),
     #[error("`{text}` is wrong: {reason}")]
@@ -42,10 +57,10 @@ impl RegistryFailure {
     pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::Backend(error) => error.help(),
-            Self::Unprotected(_) => Some(
-                "give it `--tls-cert` and `--tls-key`, or `--htpasswd`; or say `--unprotected` if that is meant"
-                    .to_owned(),
-            ),
+            Self::Exposed(Exposed { protection, .. }) => Some(exposed_help(*protection)),
+            Self::Password(HashError::TooLong(_)) => Some("say `--kind argon2`, which reads all of it".to_owned()),
+            Self::Guard(error) => error.help(),
+            Self::Load(error) => error.help(),
             Self::NoPlace(path) => {
                 Some(format!("`sealos registry serve filesystem {}` makes a new registry there", path.display()))
             }
@@ -59,6 +74,22 @@ impl RegistryFailure {
 
     /// Whether the command line was wrong.
     pub(crate) fn is_usage(&self) -> bool {
-        matches!(self, Self::NoDirectory(_) | Self::Unprotected(_) | Self::Wrong { .. })
+        matches!(
+            self,
+            Self::NoDirectory(_)
+                | Self::Exposed(_)
+                | Self::Wrong { .. }
+                | Self::RelativePath(_)
+                | Self::Guard(GuardError::TokensWithoutUsers)
+        )
     }
+}
+
+/// The flags that would make it safe, and the one that says that it is meant.
+fn exposed_help(protection: Protection) -> String {
+    let tls = (protection.tls == Tls::Off).then_some("`--tls-cert FILE --tls-key FILE`");
+    let users = (protection.authentication == Authentication::Off)
+        .then_some("`--htpasswd FILE`, `--tls-client-ca FILE` or `--issuer-keys FILE`");
+    let flags: Vec<&str> = tls.into_iter().chain(users).collect();
+    format!("add {}; or say `--unprotected` if it is meant", flags.join(" and "))
 }

@@ -3,12 +3,18 @@
 mod access;
 mod failure;
 mod gc;
+mod listeners;
 mod ls;
+mod operation;
+mod passwd;
 mod place;
+mod places;
 mod rm;
+mod save;
 mod scrub;
 mod serve;
 mod signals;
+mod unit;
 
 use clap::{Args, Subcommand};
 
@@ -29,6 +35,7 @@ Examples:
   sealos registry serve                       this machine's images, to be pulled from here
   sealos registry serve myapp.tar             an archive, without unpacking it
   sealos registry serve filesystem DIR        a directory that can be pushed to
+  sealos registry save --images nginx:1.27    images into a directory
   sealos registry ls DIR
   sealos registry gc --dry-run DIR"
 )]
@@ -44,6 +51,9 @@ enum Verb {
     Rm(rm::Rm),
     Gc(gc::Gc),
     Scrub(scrub::Scrub),
+    Passwd(passwd::Passwd),
+    Save(Box<save::Save>),
+    Unit(unit::Unit),
 }
 
 impl Registry {
@@ -54,6 +64,9 @@ impl Registry {
             Verb::Rm(verb) => verb.run(world),
             Verb::Gc(verb) => verb.run(world),
             Verb::Scrub(verb) => verb.run(world),
+            Verb::Passwd(verb) => verb.run(world),
+            Verb::Save(verb) => verb.run(world),
+            Verb::Unit(verb) => verb.run(world),
         }
     }
 }

@@ -1,21 +1,15 @@
 //! `sealos registry serve`
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use clap::Args;
+use registry::access::Guard;
 use registry::access::watched::{Keeper, Reload};
-use registry::access::{Guard, TokenRoute};
 use registry::access_log::{AccessLog, Destination, Format};
-use registry::health::HealthRoute;
-use registry::listener::Listener;
-use registry::metrics::MetricsRoute;
-use registry::notify::{self, Manager, State};
+use registry::listener::Certificates;
+use registry::notify::Manager;
 use registry::options::{Completeness, Mode, ServeOptions};
 use registry::service::Registry;
 use registry::stop::Stop;
@@ -23,8 +17,11 @@ use registry::tls::Tls;
 
 use super::access::AccessArgs;
 use super::failure::RegistryFailure;
+use super::listeners::{self, Exposure};
+use super::operation::{self, Heart, PidFile};
 use super::place::{self, Use};
-use super::signals::{Signal, Signals};
+use super::places::Places;
+use super::signals::Signals;
 use crate::cli::error::CommandError;
 use crate::cli::world::World;
 
@@ -55,8 +52,8 @@ pub(crate) struct Serve {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(short, long, value_name = "PORT", conflicts_with = "listen")]
     port: Option<u16>,
-    /// Listen elsewhere than on this machine although there is neither TLS nor any authentication
-    #[arg(long)]
+    /// Listen elsewhere than on this machine although there is no TLS or no authentication
+    #[arg(long, visible_alias = "insecure-listen")]
     unprotected: bool,
     /// Take no pushes and no deletes
     #[arg(long)]
@@ -89,94 +86,86 @@ impl Serve {
     pub(crate) fn run(&self, world: &mut World<'_>) -> Result<(), CommandError> {
         let signals = Signals::take().map_err(CommandError::io("listen for signals"))?;
         let stop = Stop::new().map_err(CommandError::io("prepare the end"))?;
-        let how = if self.read_only { Use::Read } else { Use::Write };
+        let tls = self.access.tls().map(Tls::open).transpose().map_err(RegistryFailure::from)?.map(Arc::new);
+        let certificates = tls.as_ref().map(|tls| Arc::clone(tls) as Arc<dyn Certificates>);
+        let exposure = if self.unprotected { Exposure::Meant } else { Exposure::Refused };
+        let listeners = listeners::open(&self.addresses(), certificates.as_ref(), self.access.protection(), exposure)?;
         let store = world.store_place()?;
-        let backend = place::open(&self.paths, &store, how)?;
-        let options = ServeOptions {
-            mode: if self.read_only { Mode::ReadOnly } else { Mode::Writable },
-            completeness: if self.sparse { Completeness::Sparse } else { Completeness::Required },
-            manifest_limit: usize::from(self.max_manifest) << 20,
-            ..ServeOptions::default()
-        };
-        let mut registry = Registry::new(backend, options);
-        let guard = Guard::open(self.access.options(), Arc::clone(&registry.counters));
-        let guard = Arc::new(guard.map_err(RegistryFailure::from)?);
-        let tls = self.access.tls().map(Tls::open).transpose().map_err(RegistryFailure::from)?;
+        let backend = place::open(&self.paths, &store, self.how())?;
+        let mut registry = Registry::new(backend, self.options());
+        let guard =
+            Guard::open(self.access.options(), Arc::clone(&registry.counters)).map_err(RegistryFailure::from)?;
         let mut watched: Vec<Arc<dyn Reload>> = guard.watched();
-        watched.extend(tls.as_ref().map(Tls::watched));
-        let listeners = self.listeners(tls)?;
+        watched.extend(tls.as_ref().map(|tls| tls.watched()));
         let log = self.log()?;
-        registry.access = Arc::clone(&guard) as _;
-        registry.routes = vec![
-            Arc::new(HealthRoute::new(stop.clone())),
-            Arc::new(MetricsRoute::new(Arc::clone(&registry.counters))),
-            Arc::new(TokenRoute(guard)),
-        ];
         if let Some(log) = &log {
             registry.log = Arc::clone(log) as _;
         }
-        let told = |files: &[PathBuf], error: Option<&registry::access::watched::LoadError>| {
-            let files = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
-            match error {
-                None => crate::cli::note(format_args!("{files}: read again")),
-                Some(error) => crate::cli::note(format_args!("{files}: not used, the old one stays: {error}")),
-            }
-        };
-        let keeper = Keeper::start(watched, told).map_err(CommandError::io("watch files"))?;
+        let places = Places::new(self.served(&store), self.how());
+        operation::routes(&mut registry, Arc::new(guard), tls.as_ref(), places, &stop, log.as_ref());
+        let keeper = Keeper::start(watched, operation::tell).map_err(CommandError::io("watch files"))?;
         for listener in &listeners {
             world.say(format_args!("listening on {listener}"))?;
         }
         world.out.flush().map_err(CommandError::Output)?;
         let pid_file = self.pid_file.as_deref().map(PidFile::write).transpose()?;
         let manager = Manager::of_environment();
-        listen_to(signals, &stop, keeper.nudge(), log.clone());
-        announce(&manager, &stop)?;
+        operation::hear(signals, &manager, &stop, keeper.nudge(), log.clone());
+        let status = format!("serving {}", registry.backend.place());
+        let heart = Heart::start(&manager, &stop, &status)?;
         let served = registry::serve(listeners, Arc::new(registry), &stop);
-        manager.tell(&[State::Stopping]).ok();
-        drop((pid_file, keeper));
+        drop((heart, pid_file, keeper));
         if let Some(log) = log {
             log.end();
         }
         Ok(served.map_err(RegistryFailure::from)?)
     }
 
-    fn listeners(&self, tls: Option<Tls>) -> Result<Vec<Listener>, CommandError> {
-        let tls = tls.map(|tls| Arc::new(tls) as Arc<dyn registry::listener::Certificates>);
-        let secured = |listener: Listener| match &tls {
-            Some(tls) => listener.secured(Arc::clone(tls)),
-            None => listener,
-        };
-        let inherited =
-            notify::inherited().map_err(CommandError::io("take over the sockets of the service manager"))?;
-        if !inherited.is_empty() {
-            let listener = |one: notify::Inherited| Listener::inherited(one.socket).map(secured);
-            let all: Result<Vec<_>, _> = inherited.into_iter().map(listener).collect();
-            return all.map_err(CommandError::io("take over the sockets of the service manager"));
+    fn how(&self) -> Use {
+        if self.read_only { Use::Read } else { Use::Write }
+    }
+
+    fn options(&self) -> ServeOptions {
+        ServeOptions {
+            mode: if self.read_only { Mode::ReadOnly } else { Mode::Writable },
+            completeness: if self.sparse { Completeness::Sparse } else { Completeness::Required },
+            manifest_limit: usize::from(self.max_manifest) << 20,
+            ..ServeOptions::default()
         }
-        let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), self.port.unwrap_or(5000)).to_string();
-        let addresses = if self.listen.is_empty() { vec![local] } else { self.listen.clone() };
-        let is_open = tls.is_none() && !self.access.options().is_authenticating() && !self.unprotected;
-        let mut listeners = Vec::new();
-        for address in addresses {
-            let failed = |source| RegistryFailure::Listen { address: address.clone(), source };
-            listeners.push(match address.strip_prefix("unix:") {
-                Some(path) => {
-                    // What an earlier process left is in the way; one that is in use is not connected to any more.
-                    if fs::symlink_metadata(path).is_ok_and(|found| is_socket(&found)) {
-                        fs::remove_file(path).map_err(failed)?;
-                    }
-                    UnixListener::bind(path).and_then(Listener::unix).map_err(failed)?
-                }
-                None => {
-                    if is_open && !is_loopback(&address) {
-                        return Err(RegistryFailure::Unprotected(address).into());
-                    }
-                    let address = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address.clone() };
-                    secured(Listener::tcp(address.as_str()).map_err(failed)?)
-                }
-            });
+    }
+
+    /// Where it listens.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        match self.listen.is_empty() {
+            true => vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), self.port.unwrap_or(5000)).to_string()],
+            false => self.listen.clone(),
         }
-        Ok(listeners)
+    }
+
+    /// How long answers being given may take at the end, in seconds.
+    pub(super) fn drain(&self) -> u64 {
+        self.options().drain.as_secs()
+    }
+
+    /// The files and directories that are served; the store where none is named.
+    fn served(&self, store: &Path) -> Vec<PathBuf> {
+        let words = ["filesystem", "fs", "memory", "inmem"];
+        let named = self.paths.iter().filter(|word| !words.contains(&word.as_str()));
+        if self.paths.is_empty() { vec![store.to_owned()] } else { named.map(PathBuf::from).collect() }
+    }
+
+    /// What it reads and what it writes.
+    pub(super) fn touches(&self, store: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let mut reads: Vec<PathBuf> = self.access.files().map(Path::to_owned).collect();
+        let log = (!matches!(self.access_log.as_str(), "stderr" | "stdout")).then(|| PathBuf::from(&self.access_log));
+        let beside = [self.access.token_key(), self.pid_file.as_deref(), log.as_deref()];
+        let mut writes: Vec<PathBuf> =
+            beside.into_iter().flatten().map(|file| file.parent().unwrap_or(file).to_owned()).collect();
+        match self.how() {
+            Use::Read => reads.append(&mut self.served(store)),
+            Use::Write => writes.append(&mut self.served(store)),
+        }
+        (reads, writes)
     }
 
     fn log(&self) -> Result<Option<Arc<AccessLog>>, CommandError> {
@@ -191,70 +180,5 @@ impl Serve {
         };
         let log = AccessLog::start(format, &destination).map_err(CommandError::io("begin the log of requests"))?;
         Ok(Some(Arc::new(log)))
-    }
-}
-
-/// Whether every address that a text stands for is this machine's own.
-fn is_loopback(address: &str) -> bool {
-    use std::net::ToSocketAddrs;
-    let all = address.to_socket_addrs();
-    all.is_ok_and(|all| all.map(|one| one.ip()).all(|ip| ip.is_loopback()))
-}
-
-fn is_socket(found: &fs::Metadata) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    found.file_type().is_socket()
-}
-
-/// Hears signals until the end.
-fn listen_to(signals: Signals, stop: &Stop, nudge: registry::access::watched::Nudge, log: Option<Arc<AccessLog>>) {
-    let stop = stop.clone();
-    // It waits for a signal that may never come; the process ends without it.
-    thread::spawn(move || {
-        loop {
-            match signals.wait() {
-                // A second one is for whoever does not want to wait.
-                Signal::End if stop.is_set() => std::process::exit(130),
-                Signal::End => stop.set(),
-                Signal::Reload => {
-                    nudge.now();
-                    log.iter().for_each(|log| log.reopen());
-                }
-            }
-        }
-    });
-}
-
-/// Tells the service manager that requests are answered, and from then on that this process is alive.
-fn announce(manager: &Manager, stop: &Stop) -> Result<(), CommandError> {
-    manager.tell(&[State::Ready]).map_err(CommandError::io("tell the service manager"))?;
-    if let Some(every) = manager.heartbeat() {
-        let (manager, stop) = (manager.clone(), stop.clone());
-        thread::spawn(move || {
-            while !stop.is_set() {
-                // What cannot be told now is told the next time.
-                manager.tell(&[State::Alive]).ok();
-                thread::sleep(every.min(Duration::from_secs(10)));
-            }
-        });
-    }
-    Ok(())
-}
-
-/// A file with this process's number, while it runs.
-struct PidFile(PathBuf);
-
-impl PidFile {
-    fn write(path: &Path) -> Result<Self, CommandError> {
-        let written = fs::write(path, format!("{}\n", std::process::id()));
-        written.map_err(CommandError::io(format!("write {}", path.display())))?;
-        Ok(Self(path.to_owned()))
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        // Somebody may have removed it already.
-        fs::remove_file(&self.0).ok();
     }
 }

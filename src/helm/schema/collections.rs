@@ -80,6 +80,9 @@ impl<'s> Check<'s, '_> {
 
     fn dependencies(&mut self, map: &'s Map<String, Json>, object: &Map<String, Json>, seen: &mut Seen) {
         for keyword in ["dependencies", "dependentRequired", "dependentSchemas"] {
+            if keyword != "dependencies" && self.schema.draft < 2019 {
+                continue;
+            }
             for (name, wanted) in map.get(keyword).and_then(Json::as_object).into_iter().flatten() {
                 if !object.contains_key(name) {
                     continue;

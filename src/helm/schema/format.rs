@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use regex::Regex;
+use crate::template::go_regex;
 
 /// Whether a text has a format; an unknown format is no reason to refuse.
 pub(super) fn fits(name: &str, text: &str) -> bool {
@@ -21,7 +21,7 @@ pub(super) fn fits(name: &str, text: &str) -> bool {
         "period" => period(text),
         "json-pointer" => pointer(text),
         "relative-json-pointer" => relative_pointer(text),
-        "regex" => Regex::new(text).is_ok(),
+        "regex" => go_regex(text).is_ok(),
         "semver" => semver(text),
         _ => true,
     }

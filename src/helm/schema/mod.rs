@@ -5,6 +5,7 @@
 //! drafts before 2019-09, as Helm's library does.
 
 mod collections;
+mod form;
 mod format;
 mod reference;
 mod scalars;
@@ -16,6 +17,7 @@ use regex::Regex;
 use serde_json::{Map, Value as Json};
 
 use super::ChartError;
+use crate::template::go_regex;
 
 /// How deep schemas may refer to each other before one value.
 const MAX_DEPTH: usize = 256;
@@ -59,7 +61,7 @@ pub(crate) fn check(chart: &str, schema: &[u8], values: &Json) -> Result<Vec<Str
     let wrong = |reason: String| ChartError::NoSchema { chart: chart.to_owned(), reason };
     let root: Json = serde_json::from_slice(schema).map_err(|error| wrong(error.to_string()))?;
     let schema = Schema { root: &root, draft: draft(&root), patterns: RefCell::default() };
-    schema.validate(&root, 0).map_err(wrong)?;
+    form::check(&root, schema.draft).map_err(wrong)?;
     let mut check = Check { schema: &schema, base: &root, path: Vec::new(), depth: 0, failures: Vec::new() };
     check.value(&root, values);
     Ok(check.failures)
@@ -77,51 +79,8 @@ fn draft(root: &Json) -> u32 {
 impl Schema<'_> {
     fn pattern(&self, text: &str) -> Option<Regex> {
         let mut patterns = self.patterns.borrow_mut();
-        patterns.entry(text.to_owned()).or_insert_with(|| Regex::new(text).ok()).clone()
+        patterns.entry(text.to_owned()).or_insert_with(|| go_regex(text).ok()).clone()
     }
-
-    /// Finds what cannot be meant: types that do not exist, patterns that are none.
-    fn validate(&self, schema: &Json, depth: usize) -> Result<(), String> {
-        let Json::Object(map) = schema else { return Ok(()) };
-        if depth > MAX_DEPTH {
-            return Err(format!("it nests deeper than {MAX_DEPTH} levels"));
-        }
-        const TYPES: [&str; 7] = ["null", "boolean", "object", "array", "number", "string", "integer"];
-        let named = match map.get("type") {
-            Some(Json::String(name)) => vec![name.as_str()],
-            Some(Json::Array(names)) => names.iter().filter_map(Json::as_str).collect(),
-            Some(_) => return Err("a `type` is neither a name nor a list of names".to_owned()),
-            None => Vec::new(),
-        };
-        if let Some(unknown) = named.iter().find(|name| !TYPES.contains(name)) {
-            return Err(format!("there is no type `{unknown}`"));
-        }
-        let patterns = map.get("patternProperties").and_then(Json::as_object).into_iter().flat_map(|map| map.keys());
-        for pattern in patterns.map(String::as_str).chain(map.get("pattern").and_then(Json::as_str)) {
-            if self.pattern(pattern).is_none() {
-                return Err(format!("`{pattern}` is no regular expression"));
-            }
-        }
-        for (keyword, value) in map {
-            match (keyword.as_str(), value) {
-                ("enum" | "const" | "default" | "examples" | "example", _) => {}
-                (_, Json::Object(below)) if holds_schemas_by_name(keyword) => {
-                    below.values().try_for_each(|schema| self.validate(schema, depth + 1))?;
-                }
-                (_, Json::Object(_)) => self.validate(value, depth + 1)?,
-                (_, Json::Array(items)) => items.iter().try_for_each(|schema| self.validate(schema, depth + 1))?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-fn holds_schemas_by_name(keyword: &str) -> bool {
-    matches!(
-        keyword,
-        "properties" | "patternProperties" | "definitions" | "$defs" | "dependencies" | "dependentSchemas"
-    )
 }
 
 impl<'s> Check<'s, '_> {
@@ -249,6 +208,3 @@ impl<'s> Check<'s, '_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

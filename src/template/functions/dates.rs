@@ -139,6 +139,10 @@ impl Object for Time {
         format(&format!("2006-01-02 15:04:05.999999999 -0700 {zone}"), self, None)
     }
 
+    fn encoded(&self) -> Option<Value> {
+        Some(Value::from(format("2006-01-02T15:04:05.999999999Z07:00", self, None)))
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -304,7 +308,7 @@ fn zone(offset: i32, shape: &str) -> String {
 pub(crate) fn parse(layout: &str, source: &str) -> Result<Time, CallError> {
     let bad = || CallError::argument(format!("parsing time {source:?} as {layout:?}: cannot parse"));
     let (mut year, mut month, mut day, mut hour, mut minute, mut second) = (0, 1, 1, 0, 0, 0);
-    let (mut nanos, mut offset, mut afternoon) = (0, 0, None);
+    let (mut nanos, mut offset, mut shown, mut afternoon) = (0, 0, 0, None);
     let (mut rest, mut text) = (layout, source);
     let take = |text: &mut &str, least: usize, most: usize| -> Option<i64> {
         let len = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
@@ -354,7 +358,8 @@ pub(crate) fn parse(layout: &str, source: &str) -> Result<Time, CallError> {
             }
             "MST" => {
                 let (name, after) = text.split_at(zones::abbreviation(text).ok_or_else(bad)?);
-                offset = zones::fabricated_offset(name);
+                // The zone is only shown: the moment is read as if it were UTC.
+                shown = zones::fabricated_offset(name);
                 text = after;
             }
             "Z07:00" | "Z0700" if text.starts_with('Z') => text = &text[1..],
@@ -397,7 +402,7 @@ pub(crate) fn parse(layout: &str, source: &str) -> Result<Time, CallError> {
         return Err(bad());
     }
     let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
-    Ok(Time { seconds, nanos, offset: i32::try_from(offset).unwrap_or(0) })
+    Ok(Time { seconds, nanos, offset: i32::try_from(offset + shown).unwrap_or(0) })
 }
 
 fn fraction(text: &mut &str) -> Option<u32> {

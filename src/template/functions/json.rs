@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::super::Mode;
+use super::super::bytes::carried;
 use super::super::error::CallError;
 use super::super::value::{Numbers, Value};
 use super::{Builtin, any, row, text};
@@ -36,7 +37,7 @@ fn decode(source: &str) -> Result<Value, CallError> {
 }
 
 fn encode(value: &Value, style: Style) -> Result<String, CallError> {
-    let json = value.to_json()?;
+    let json = value.to_json_bytes()?;
     let mut out = String::new();
     put(&mut out, &json, style, 0);
     Ok(out)
@@ -106,6 +107,7 @@ fn string(out: &mut String, text: &str, style: Style) {
     out.push('"');
     for c in text.chars() {
         match c {
+            c if carried(c).is_some() => out.push_str("\\ufffd"),
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),

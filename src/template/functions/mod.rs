@@ -14,6 +14,7 @@ mod lists;
 mod math;
 mod networks;
 mod paths;
+mod pattern;
 mod regexes;
 mod semver;
 mod strings;
@@ -33,6 +34,7 @@ use super::exec::Exec;
 use super::value::{Element, List, Map, Value};
 
 pub use dates::Time;
+pub use regexes::go_regex;
 pub use semver::{is_valid as version_is_valid, satisfies as version_satisfies};
 pub use yaml::yaml_of;
 

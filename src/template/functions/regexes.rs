@@ -1,11 +1,16 @@
-//! Regular expressions. Go's RE2 syntax and the `regex` crate's agree but for corners: `\z`, `\Q…\E` are Go's alone,
-//! and a class inside a class (`[[a]b]`) reads differently.
+//! Regular expressions in Go's syntax, which `pattern.rs` writes anew for the `regex` crate.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 use regex::Regex;
 
 use super::super::error::CallError;
 use super::super::value::Value;
-use super::{Answer, Builtin, int, row, text};
+use super::{Answer, Builtin, int, pattern, row, text};
+
+/// How many compiled patterns are kept.
+const KEPT: usize = 256;
 
 pub(crate) const TABLE: &[Builtin] = &[
     row("regexMatch", "ss", |_, a| Ok(Value::Bool(compile(text(a, 0)).is_ok_and(|r| r.is_match(text(a, 1)))))),
@@ -27,8 +32,30 @@ pub(crate) const TABLE: &[Builtin] = &[
     row("regexQuoteMeta", "s", |_, a| Ok(Value::from(quote_meta(text(a, 0))))),
 ];
 
+/// Compiles a regular expression in Go's syntax.
+///
+/// # Errors
+/// It is none; the text says why.
+pub fn go_regex(pattern: &str) -> Result<Regex, String> {
+    Regex::new(&pattern::translate(pattern)?).map_err(|error| error.to_string())
+}
+
 fn compile(pattern: &str) -> Result<Regex, CallError> {
-    Regex::new(pattern).map_err(|e| CallError::argument(format!("bad regular expression: {e}")))
+    thread_local! {
+        /// Charts use the same few patterns again and again.
+        static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default();
+    }
+    if let Some(known) = COMPILED.with_borrow(|all| all.get(pattern).cloned()) {
+        return Ok(known);
+    }
+    let regex = go_regex(pattern).map_err(|reason| CallError::argument(format!("bad regular expression: {reason}")))?;
+    COMPILED.with_borrow_mut(|all| {
+        if all.len() >= KEPT {
+            all.clear();
+        }
+        all.insert(pattern.to_owned(), regex.clone());
+    });
+    Ok(regex)
 }
 
 /// Go's `Split`: no empty piece for an empty match at the start.

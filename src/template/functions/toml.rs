@@ -1,13 +1,12 @@
 //! TOML as Helm's `toToml` (BurntSushi's encoder) writes it: plain keys first, then tables, indented by depth; and
 //! `fromToml`.
 
-use super::super::error::CallError;
 use super::super::format;
 use super::super::value::{Map, Value};
 use super::{Answer, Builtin, any, row, text};
 
 pub(crate) const TABLE: &[Builtin] = &[
-    row("toToml", "a", |_, a| encode(any(a, 0))),
+    row("toToml", "a", |_, a| encode(&any(a, 0))),
     row("fromToml", "s", |_, a| {
         Ok(match ::toml::from_str::<::toml::Table>(text(a, 0)) {
             Ok(table) => decode(::toml::Value::Table(table)),
@@ -16,15 +15,27 @@ pub(crate) const TABLE: &[Builtin] = &[
     }),
 ];
 
-fn encode(value: Value) -> Answer {
+/// Helm hands a mistake back as the text.
+fn encode(value: &Value) -> Answer {
     // What JSON can hold is finite and not too deep to walk.
     value.to_json()?;
+    let Value::Map(map) = value else {
+        return Ok(Value::string("toml: top-level values must be Go maps or structs"));
+    };
     let mut out = String::new();
-    match value {
-        Value::Map(map) => table(&mut out, &map, &mut Vec::new()),
-        other => return Err(CallError::argument(format!("toml: a document must be a map, not {}", other.type_name()))),
+    match has_nil_item(value) {
+        true => out.push_str("toml: cannot encode array with nil element"),
+        false => table(&mut out, map, &mut Vec::new()),
     }
     Ok(Value::from(out))
+}
+
+fn has_nil_item(value: &Value) -> bool {
+    match value {
+        Value::List(list) => list.items().iter().any(|item| item.is_nil() || has_nil_item(item)),
+        Value::Map(map) => map.entries().iter().any(|(_, item)| has_nil_item(item)),
+        _ => false,
+    }
 }
 
 fn decode(value: ::toml::Value) -> Value {

@@ -42,6 +42,11 @@ impl Address {
         Self { keeper, name: name.to_owned() }
     }
 
+    /// Whose store it is.
+    pub(crate) fn keeper(&self) -> Keeper {
+        self.keeper
+    }
+
     /// skopeo does not read DOCKER_HOST as Docker's own programs do.
     fn daemon_flag(&self, flag: &str) -> Vec<String> {
         let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());

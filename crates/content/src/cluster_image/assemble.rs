@@ -11,7 +11,7 @@ use crate::{ContentError, Sink, Source, fetch_document, store_bytes};
 const TITLE: &str = "org.opencontainers.image.title";
 
 /// The annotation of an index's entry whose layers are compressed with zstd.
-const ZSTD: &str = "io.github.containers.compression.zstd";
+pub(crate) const ZSTD: &str = "io.github.containers.compression.zstd";
 
 /// The empty document that an artifact without configuration points at.
 const EMPTY: &[u8] = b"{}";

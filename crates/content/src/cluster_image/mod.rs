@@ -18,6 +18,7 @@ mod lock;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use assemble::ZSTD;
 pub use assemble::{Assembly, assemble, with_compression};
 pub use load::{ClusterImage, companions};
 pub use lock::{ImageLock, LockError, LockedImage, LockedPlatform, Origin};

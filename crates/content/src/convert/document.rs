@@ -6,6 +6,7 @@ use oci::{Compression, Descriptor, Digest, ImageManifest, Index, MediaType, Raw}
 use serde_json::Value;
 
 use super::{Conversion, Family};
+use crate::cluster_image::ZSTD;
 
 /// Annotations that are about the bytes of a layer: its tables of contents.
 const ABOUT_BYTES: [&str; 4] = [
@@ -58,7 +59,7 @@ pub(super) fn index(
     index: &Raw<Index>,
     what: &Descriptor,
     family: Option<Family>,
-    renamed: &HashMap<Digest, Descriptor>,
+    renamed: &HashMap<Digest, (Descriptor, bool)>,
 ) -> Changed {
     let before: Value = serde_json::from_slice(index.bytes())?;
     let mut document = before.clone();
@@ -67,15 +68,36 @@ pub(super) fn index(
         document["mediaType"] = media_type.as_str().into();
     }
     for (at, child) in index.value().manifests.iter().enumerate() {
-        let Some(now) = renamed.get(&child.digest) else { continue };
+        let Some((now, is_zstd)) = renamed.get(&child.digest) else { continue };
         let entry = &mut document["manifests"][at];
         entry["mediaType"] = now.media_type.as_str().into();
         entry["digest"] = now.digest.to_string().into();
         entry["size"] = now.size.into();
+        say_zstd(entry, *is_zstd);
         // The document itself, embedded.
         entry.as_object_mut().map(|entry| entry.remove("data"));
     }
     rewritten(&before, &document, what, media_type)
+}
+
+/// Whether a manifest has layers that are compressed with zstd.
+pub(super) fn has_zstd(bytes: &[u8]) -> Result<bool, serde_json::Error> {
+    let document: Value = serde_json::from_slice(bytes)?;
+    let layers = document["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut types = layers.iter().filter_map(|layer| layer["mediaType"].as_str()).map(MediaType::from);
+    Ok(types.any(|layer| layer.compression() == Compression::Zstd))
+}
+
+/// Other tools look for this in an index, and add it where it is missing when they copy one.
+fn say_zstd(entry: &mut Value, is_zstd: bool) {
+    if is_zstd {
+        if !entry["annotations"].is_object() {
+            entry["annotations"] = Value::Object(serde_json::Map::new());
+        }
+        entry["annotations"][ZSTD] = "true".into();
+    } else if let Some(annotations) = entry.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.remove(ZSTD);
+    }
 }
 
 fn rewritten(before: &Value, after: &Value, what: &Descriptor, media_type: MediaType) -> Changed {

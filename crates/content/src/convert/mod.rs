@@ -163,7 +163,7 @@ impl ConversionPlan {
     /// # Errors
     /// When a layer is not among those converted, or a document cannot be written.
     pub fn finish(&self, converted: &HashMap<Digest, Descriptor>) -> Result<Converted, ContentError> {
-        let mut renamed: HashMap<Digest, Descriptor> = HashMap::new();
+        let mut renamed: HashMap<Digest, (Descriptor, bool)> = HashMap::new();
         let mut documents = Vec::new();
         let mut root = None;
         for (what, manifest) in &self.documents {
@@ -178,7 +178,8 @@ impl ConversionPlan {
                 root = Some(now.clone());
             }
             if let Some((now, bytes)) = changed {
-                renamed.insert(what.digest, now.clone());
+                let is_zstd = document::has_zstd(&bytes).map_err(|error| doing()(error.into()))?;
+                renamed.insert(what.digest, (now.clone(), is_zstd));
                 documents.push((now, bytes));
             }
         }

@@ -101,7 +101,10 @@ impl Disk {
 
     /// Removes blobs that this handle stored, unless a root or another handle needs them; and uploads of theirs that
     /// were interrupted.
-    pub(crate) fn withdraw(&self, stored: &[Digest], begun: &[Digest]) -> Result<(), ContentError> {
+    ///
+    /// # Errors
+    /// When it is not known what is needed, or something cannot be removed.
+    pub fn withdraw(&self, stored: &[Digest], begun: &[Digest]) -> Result<(), ContentError> {
         let _guard = self.locked(Hold::Exclusive)?;
         let mut marks = Marks::default();
         for entry in self.read_roots()?.entries() {

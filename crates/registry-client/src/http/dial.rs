@@ -202,7 +202,7 @@ fn shake_hands<S: Read + Write>(
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(host.to_owned());
     let name = name.map_err(|_invalid| HttpError::Malformed(format!("`{host}` cannot be named in TLS")))?;
-    let mut tls = ClientConnection::new(Arc::clone(&profile.tls), name)?;
+    let mut tls = ClientConnection::new(profile.tls()?, name)?;
     // What is buffered grows with what is written at once otherwise.
     tls.set_buffer_limit(Some(1 << 20));
     while tls.is_handshaking() {

@@ -17,10 +17,12 @@ mod proxy;
 mod sending;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use url::Url;
+
+use crate::RegistryError;
 
 pub(crate) use answer::{Answer, Body};
 pub(crate) use dial::Transport;
@@ -32,14 +34,32 @@ pub(crate) const IDLE: Duration = Duration::from_secs(10);
 /// An address that does not take a connection for so long is not there.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 
+/// Makes a TLS set-up when a connection needs one: reading all authorities takes longer than a request on loopback.
+type MakeTls = dyn Fn() -> Result<rustls::ClientConfig, RegistryError> + Send + Sync;
+
 /// How one host is connected to: its TLS set-up and how long it may take.
-#[derive(Debug)]
 pub(crate) struct Profile {
     /// Connections of one profile are not used for another.
     pub(crate) id: usize,
-    pub(crate) tls: Arc<rustls::ClientConfig>,
     /// How long a connection may take.
     pub(crate) connect: Duration,
+    make: Box<MakeTls>,
+    made: Mutex<Option<Arc<rustls::ClientConfig>>>,
+}
+
+impl Profile {
+    pub(crate) fn new(id: usize, connect: Duration, make: Box<MakeTls>) -> Self {
+        Self { id, connect, make, made: Mutex::new(None) }
+    }
+
+    fn tls(&self) -> Result<Arc<rustls::ClientConfig>, HttpError> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = made.as_ref() {
+            return Ok(Arc::clone(made));
+        }
+        let config = (self.make)().map_err(|error| HttpError::SetUp(Box::new(error)))?;
+        Ok(Arc::clone(made.insert(Arc::new(config))))
+    }
 }
 
 /// The methods that registries are asked with.
@@ -93,6 +113,9 @@ pub(crate) enum HttpError {
     /// The proxy did not let us through.
     #[error("the proxy {proxy} {reason}")]
     Proxy { proxy: String, reason: String },
+    /// A file with certificates cannot be used.
+    #[error("{0}")]
+    SetUp(Box<RegistryError>),
     /// No agreement on TLS.
     #[error("{0}")]
     Tls(#[from] rustls::Error),

@@ -332,7 +332,9 @@ fn parents(path: &Path) -> io::Result<Vec<PathBuf>> {
         return Ok(Vec::new());
     }
     let mut missing = vec![parent];
-    missing.extend(parent.ancestors().skip(1).take_while(|above| !above.is_dir()));
+    // The last of what is above a relative path is nothing, and stands for the working directory.
+    let is_missing = |above: &&Path| !above.as_os_str().is_empty() && !above.is_dir();
+    missing.extend(parent.ancestors().skip(1).take_while(is_missing));
     let mut changed = Vec::new();
     for directory in missing.iter().rev() {
         match DirBuilder::new().mode(0o755).create(directory) {
@@ -355,6 +357,7 @@ fn sync(path: &Path, made: &[PathBuf]) -> io::Result<()> {
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     match File::open(directory).and_then(|directory| directory.sync_all()) {
         // Some network file systems cannot; there the server decides. One that is gone needs no sync.
         Err(error)

@@ -1,0 +1,113 @@
+//! Killed in the middle, and a disk that is full: the same command goes on afterwards.
+
+use std::fs;
+use std::process::Command;
+
+use crate::peers::{digest, digest_at, validate};
+use crate::registry::Registry;
+use crate::sandbox::{Sandbox, noise};
+use crate::wire::{Relay, wait_until};
+
+/// Bytes of the layer that is interrupted.
+const LAYER: usize = 48_000_000;
+/// What may travel twice, and everything around the layer.
+const TWICE: u64 = 20_000_000;
+
+/// A registry with `big:v1`, an image of one large layer, and its digest.
+fn big() -> (Registry, String) {
+    let registry = Registry::plain();
+    registry.publish("big:v1", "FROM scratch\nCOPY a /\n", &[("a", &noise(LAYER, 1))], &[]);
+    let digest = digest_at(&format!("docker://{}", registry.name("big:v1")));
+    (registry, digest)
+}
+
+#[test]
+fn a_killed_pull_goes_on_where_it_ended() {
+    let (registry, want) = big();
+    let (sandbox, relay) = (Sandbox::new(), Relay::to(registry.name("").trim_end_matches('/')));
+    let name = relay.name("big:v1");
+    for part in [1, 2] {
+        let mut child = sandbox.start(&["pull", "-q", &name]);
+        wait_until("half of it", || relay.down() > part * LAYER as u64 / 3);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        sandbox.shows_nothing();
+    }
+    relay.hurry();
+    sandbox.sealos(&["pull", "-q", &name]).fine();
+    assert_eq!(digest(&sandbox, &name), want);
+    assert!(relay.down() < LAYER as u64 + TWICE, "{} bytes came", relay.down());
+}
+
+#[test]
+fn a_killed_push_goes_on_where_it_ended() {
+    let (registry, want) = big();
+    let sandbox = Sandbox::new();
+    sandbox.sealos(&["pull", "-q", &registry.name("big:v1")]).fine();
+    let empty = Registry::plain();
+    let relay = Relay::to(empty.name("").trim_end_matches('/'));
+    let to = relay.name("pushed/big:v1");
+    for part in [1, 2] {
+        let mut child = sandbox.start(&["push", "-q", &registry.name("big:v1"), &to]);
+        wait_until("a part of it", || relay.up() > part * LAYER as u64 / 3);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    relay.hurry();
+    assert_eq!(sandbox.sealos(&["push", "-q", &registry.name("big:v1"), &to]).fine().trim(), want);
+    validate(&empty.name("pushed/big:v1"));
+    assert!(relay.up() < LAYER as u64 + TWICE, "{} bytes went", relay.up());
+}
+
+#[test]
+fn a_killed_copy_into_a_file_goes_on_where_it_ended() {
+    let (registry, want) = big();
+    for (target, file) in
+        [("oci-archive:out.tar:v1", "out.tar"), ("dir:out.dir", "out.dir"), ("oci:out:v1", "out/index.json")]
+    {
+        let (sandbox, relay) = (Sandbox::new(), Relay::to(registry.name("").trim_end_matches('/')));
+        let source = format!("docker://{}", relay.name("big:v1"));
+        let args = ["copy", "-q", &source, target];
+        let mut child = sandbox.start(&args);
+        wait_until("half of it", || relay.down() > LAYER as u64 / 2);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let is_whole = sandbox.path(file).exists() && file != "out/index.json";
+        assert!(!is_whole, "{target} looks whole");
+        relay.hurry();
+        assert_eq!(sandbox.sealos(&args).fine().trim(), want, "{target}");
+        let (transport, rest) = target.split_once(':').unwrap();
+        assert_eq!(digest_at(&format!("{transport}:{}", sandbox.at(rest))), want);
+        assert!(relay.down() < LAYER as u64 + TWICE, "{target}: {} bytes came", relay.down());
+        sandbox.shows_nothing();
+    }
+}
+
+#[test]
+fn a_full_disk_is_named_and_after_it_was_freed_the_pull_goes_on() {
+    let registry = Registry::plain();
+    registry.publish("big:v1", "FROM scratch\nCOPY a /\n", &[("a", &noise(12_000_000, 1))], &[]);
+    let (sandbox, name) = (Sandbox::new(), registry.name("big:v1"));
+    let store = sandbox.path("store");
+    fs::create_dir(&store).unwrap();
+    let mount = |options: &str| {
+        let args = ["-t", "tmpfs", "-o", options, "tmpfs"];
+        assert!(Command::new("mount").args(args).arg(&store).status().unwrap().success(), "the test needs root");
+    };
+    struct Mounted<'a>(&'a std::path::Path);
+    impl Drop for Mounted<'_> {
+        fn drop(&mut self) {
+            assert!(Command::new("umount").arg(self.0).status().unwrap().success());
+        }
+    }
+    mount("size=8m");
+    let mounted = Mounted(&store);
+    let said = sandbox.sealos(&["pull", &name]);
+    said.refused(&["No space left", "free some space"]);
+    sandbox.shows_nothing();
+    let more = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&store).status().unwrap();
+    assert!(more.success());
+    sandbox.sealos(&["pull", "-q", &name]).fine();
+    assert_eq!(digest(&sandbox, &name), digest_at(&format!("docker://{name}")));
+    drop(mounted);
+}
