@@ -1,19 +1,22 @@
 //! Blobs that are coming in: fetched once, read by many while they come.
+//!
+//! The bytes go where an upload of the blob would have them; what a fetch that was interrupted has left there is gone on
+//! with. A reader that goes away takes nothing with it: the fetch goes on for the others, and for the next one.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use content::Source;
+use content::{ContentError, Source};
 use oci::{Algorithm, Descriptor, Digest, Hasher, MediaType};
 
-use super::Remote;
-use crate::backend::{Backend, BackendError, Verified};
+use super::{Remote, lock};
+use crate::backend::{Backend, BackendError, Upload, Verified};
 use crate::counters::Counters;
 use crate::http::Body;
 use crate::names::Which;
@@ -30,8 +33,6 @@ pub(super) struct Flights(Arc<Mutex<HashMap<Digest, Arc<Flight>>>>);
 
 /// One of them.
 struct Flight {
-    /// Where its bytes are read while they come; it has no name.
-    spool: File,
     size: u64,
     state: Mutex<State>,
     changed: Condvar,
@@ -39,17 +40,38 @@ struct Flight {
 
 #[derive(Default)]
 struct State {
+    /// Where its bytes are read while they come.
+    file: Option<Arc<File>>,
     have: u64,
-    end: Option<End>,
+    end: Option<Result<(), Lost>>,
 }
 
-#[derive(Clone)]
-enum End {
-    /// Verified and kept.
-    Kept,
-    Failed(String),
+/// Why a blob did not come.
+#[derive(Clone, Debug)]
+enum Lost {
     /// The upstream does not have it.
     Absent,
+    /// The upstream failed.
+    There(String),
+    /// It cannot be kept here.
+    Here(io::ErrorKind, String),
+}
+
+impl Lost {
+    fn here(error: BackendError) -> Self {
+        match error {
+            BackendError::Io { doing, source } => Self::Here(source.kind(), format!("{doing}: {source}")),
+            error => Self::Here(io::ErrorKind::Other, error.to_string()),
+        }
+    }
+
+    fn explain(self, remote: &Remote, digest: &Digest) -> BackendError {
+        match self {
+            Self::Absent => BackendError::Absent { upstream: remote.host().to_string(), digest: *digest },
+            Self::There(reason) => remote.wrong(reason),
+            Self::Here(kind, doing) => BackendError::Io { doing, source: kind.into() },
+        }
+    }
 }
 
 impl Flights {
@@ -64,65 +86,70 @@ impl Flights {
         range: Range<u64>,
     ) -> Result<Body, BackendError> {
         seat::leave();
-        let flight = self.join(local, remote, digest, size, counters)?;
+        let flight = {
+            let mut all = lock(&self.0);
+            match all.get(digest) {
+                Some(flight) => Arc::clone(flight),
+                None => {
+                    // It may have come while this was decided.
+                    if let Some(blob) = local.blob(&remote.own, digest)? {
+                        return (blob.open)(range);
+                    }
+                    let flight = Arc::new(Flight { size, state: Mutex::default(), changed: Condvar::new() });
+                    self.begin(&flight, local, remote, digest, counters)?;
+                    all.insert(*digest, Arc::clone(&flight));
+                    flight
+                }
+            }
+        };
         // The first byte tells whether there will be any.
-        match flight.wait(range.start.min(size.saturating_sub(1))) {
-            Some(End::Absent) => return Err(remote.wrong(format!("it does not have {digest}"))),
-            Some(End::Failed(reason)) => return Err(remote.wrong(reason)),
-            Some(End::Kept) | None => {}
-        }
+        flight.wait(range.start).map_err(|lost| lost.explain(remote, digest))?;
         let length = range.end - range.start;
         Ok(Body::Stream { reader: Box::new(Tail { flight, at: range.start, end: range.end }), length: Some(length) })
     }
 
-    fn join(
+    fn begin(
         &self,
+        flight: &Arc<Flight>,
         local: &Arc<dyn Backend>,
         remote: &Remote,
         digest: &Digest,
-        size: u64,
         counters: &Arc<Counters>,
-    ) -> Result<Arc<Flight>, BackendError> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = all.get(digest) {
-            return Ok(Arc::clone(flight));
-        }
-        let spool = tempfile::tempfile().map_err(BackendError::io("make a temporary file"))?;
-        let flight = Arc::new(Flight { spool, size, state: Mutex::default(), changed: Condvar::new() });
-        all.insert(*digest, Arc::clone(&flight));
+    ) -> Result<(), BackendError> {
         counters.upstream_misses.one();
         let fetch = Fetch {
             flights: Arc::clone(&self.0),
-            flight: Arc::clone(&flight),
+            flight: Arc::clone(flight),
             local: Arc::clone(local),
             remote: remote.clone(),
             digest: *digest,
             counters: Arc::clone(counters),
         };
-        // It ends by itself: at the end of the blob, or when the upstream makes no progress.
+        // Nobody joins it: it ends by itself, at the end of the blob or when the upstream makes no progress. At the end of
+        // the process it is cut off and what it has is gone on with the next time.
         let started = thread::Builder::new().name("upstream".to_owned()).spawn(move || fetch.run());
-        match started {
-            Ok(_) => Ok(flight),
-            Err(error) => {
-                all.remove(digest);
-                Err(BackendError::io("start a thread")(error))
-            }
-        }
+        started.map(drop).map_err(BackendError::io("start a thread"))
     }
 }
 
 impl Flight {
-    /// Waits until a byte can be read or there will be no more. Returns how it ended, if it has.
-    fn wait(&self, at: u64) -> Option<End> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Waits until a byte can be read, or all are there. Returns the file and how many bytes of it can be read.
+    fn wait(&self, at: u64) -> Result<(Arc<File>, u64), Lost> {
+        let mut state = lock(&self.state);
         loop {
-            if state.end.is_some() || at < self.readable(&state) {
-                return state.end.clone();
+            if let Some(Err(lost)) = &state.end {
+                return Err(lost.clone());
+            }
+            let readable = self.readable(&state);
+            if let Some(file) = &state.file
+                && (readable > at || state.end.is_some())
+            {
+                return Ok((Arc::clone(file), readable));
             }
             let (next, waited) = self.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner);
             state = next;
             if waited.timed_out() {
-                return Some(End::Failed("it made no progress".to_owned()));
+                return Err(Lost::There("it made no progress".to_owned()));
             }
         }
     }
@@ -130,18 +157,13 @@ impl Flight {
     /// The last byte is not given away before all are verified.
     fn readable(&self, state: &State) -> u64 {
         match state.end {
-            Some(End::Kept) => self.size,
+            Some(Ok(())) => self.size,
             _ => state.have.min(self.size.saturating_sub(1)),
         }
     }
 
-    fn got(&self, have: u64) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).have = have;
-        self.changed.notify_all();
-    }
-
-    fn end(&self, end: End) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).end = Some(end);
+    fn tell(&self, change: impl FnOnce(&mut MutexGuard<'_, State>)) {
+        change(&mut lock(&self.state));
         self.changed.notify_all();
     }
 }
@@ -156,65 +178,151 @@ struct Fetch {
     counters: Arc<Counters>,
 }
 
-/// Why a blob did not come.
-enum Lost {
-    Absent,
-    Failed(String),
-}
-
 impl Fetch {
     fn run(self) {
-        let end = match self.fetch() {
-            Ok(()) => End::Kept,
-            Err(Lost::Absent) => End::Absent,
-            Err(Lost::Failed(reason)) => End::Failed(reason),
-        };
-        if !matches!(end, End::Kept) {
-            self.counters.upstream_failures.one();
-        }
-        // The next asker finds it here, or tries again.
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.digest);
-        self.flight.end(end);
+        // Whatever happens, those who wait are told.
+        let mut landing = Landing { fetch: &self, end: Err(Lost::There("the fetch broke off".to_owned())) };
+        landing.end = self.fetch();
     }
 
     fn fetch(&self) -> Result<(), Lost> {
-        let failed = |error: &dyn std::fmt::Display| Lost::Failed(error.to_string());
-        let reference = self.remote.reference(&Which::Digest(self.digest)).map_err(|error| failed(&error))?;
-        let repository = self.remote.client.repository(&reference).map_err(|error| failed(&error))?;
+        let size = self.flight.size;
+        let writer = self.local.writer();
+        let writer = writer.ok_or_else(|| Lost::here(BackendError::ReadOnly(self.local.place())))?;
+        let begin = || writer.begin_fetch(&self.remote.own, &self.digest).map_err(Lost::here);
+        let mut upload = begin()?;
+        if upload.offset() > size {
+            upload.cancel().map_err(Lost::here)?;
+            upload = begin()?;
+        }
+        let mut hashing = Hashing::new(self.digest.algorithm());
+        // Memory has no file that could be read meanwhile.
+        let (file, mut spool) = match upload.file().map_err(Lost::here)? {
+            Some(file) => (file, None),
+            None => {
+                let spool = tempfile::tempfile().map_err(BackendError::io("make a temporary file"));
+                let spool = spool.map_err(Lost::here)?;
+                (spool.try_clone().map_err(BackendError::io("use a temporary file")).map_err(Lost::here)?, Some(spool))
+            }
+        };
+        let begun = if spool.is_none() { upload.offset() } else { 0 };
+        self.flight.tell(|state| (state.file, state.have) = (Some(Arc::new(file)), begun));
+        self.replay(&mut *upload, &mut hashing, spool.as_mut())?;
+        self.receive(&mut *upload, &mut hashing, spool.as_mut())?;
+        let verified = hashing.finish();
+        if verified.digest != self.digest {
+            upload.cancel().map_err(Lost::here)?;
+            self.counters.corrupt.one();
+            return Err(Lost::There(format!("what came for {} has the digest {}", self.digest, verified.digest)));
+        }
+        upload.commit(&verified).map_err(Lost::here)
+    }
+
+    /// Takes up what an interrupted fetch has left.
+    fn replay(&self, upload: &mut dyn Upload, hashing: &mut Hashing, spool: Option<&mut File>) -> Result<(), Lost> {
+        let mut copied = Ok(());
+        let mut spool = spool;
+        let mut take = |piece: &[u8]| {
+            hashing.take(piece);
+            if let (Some(spool), Ok(())) = (&mut spool, &copied) {
+                copied = spool.write_all(piece);
+            }
+        };
+        if upload.offset() > 0 {
+            upload.replay(&mut take).map_err(Lost::here)?;
+        }
+        copied.map_err(BackendError::io("write a temporary file")).map_err(Lost::here)?;
+        self.flight.tell(|state| state.have = upload.offset());
+        Ok(())
+    }
+
+    fn receive(&self, upload: &mut dyn Upload, hashing: &mut Hashing, spool: Option<&mut File>) -> Result<(), Lost> {
+        let there = |error: &dyn std::fmt::Display| Lost::There(error.to_string());
+        let mut have = upload.offset();
+        let left = self.flight.size - have;
+        if left == 0 && have > 0 {
+            return Ok(());
+        }
+        let reference = self.remote.reference(&Which::Digest(self.digest)).map_err(|error| there(&error))?;
+        let repository = self.remote.fetching().repository(&reference).map_err(|error| there(&error))?;
         let what = Descriptor::new(MediaType::OCI_LAYER, self.digest, self.flight.size);
-        let mut reader = repository.fetch(&what, 0).map_err(|error| match Remote::is_absent(&error) {
-            true => Lost::Absent,
-            false => failed(&error),
+        let mut reader = repository.fetch(&what, have).map_err(|error| match error {
+            ContentError::MissingBlob { .. } => Lost::Absent,
+            error => there(&error),
         })?;
-        let writer = self.local.writer().ok_or_else(|| Lost::Failed("nothing can be kept here".to_owned()))?;
-        let mut upload = writer.begin(&self.remote.own).map_err(|error| failed(&error))?;
-        upload.reserve(self.flight.size).map_err(|error| failed(&error))?;
-        let mut hasher = Hasher::new(self.digest.algorithm());
-        let mut canonical = (self.digest.algorithm() != Algorithm::Sha256).then(|| Hasher::new(Algorithm::Sha256));
+        upload.reserve(left).map_err(Lost::here)?;
+        let mut spool = spool;
         let mut buffer = vec![0; PIECE];
-        let mut have = 0;
         loop {
             let count = match reader.read(&mut buffer) {
                 Ok(0) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                count => count.map_err(|error| failed(&error))?,
+                count => count.map_err(|error| there(&error))?,
             };
             let piece = &buffer[..count];
-            (&self.flight.spool).write_all(piece).map_err(|error| failed(&error))?;
+            if have + count as u64 > self.flight.size {
+                return Err(Lost::There(format!("it sent more than the {} bytes of the blob", self.flight.size)));
+            }
+            upload.append(piece).map_err(Lost::here)?;
+            if let Some(spool) = &mut spool {
+                spool.write_all(piece).map_err(BackendError::io("write a temporary file")).map_err(Lost::here)?;
+            }
             have += count as u64;
             self.counters.upstream_bytes.add(count as u64);
-            self.flight.got(have);
-            upload.append(piece).map_err(|error| failed(&error))?;
-            hasher.update(piece);
-            canonical.iter_mut().for_each(|hasher| hasher.update(piece));
+            self.flight.tell(|state| state.have = have);
+            hashing.take(piece);
         }
-        let actual = hasher.finish();
-        if actual != self.digest {
-            upload.cancel().map_err(|error| failed(&error))?;
-            return Err(Lost::Failed(format!("what it sent for {} is {actual}", self.digest)));
+        match have == self.flight.size {
+            true => Ok(()),
+            // What came is kept and gone on with.
+            false => Err(Lost::There(format!("it sent {have} of {} bytes", self.flight.size))),
         }
-        let canonical = canonical.map_or(actual, Hasher::finish);
-        upload.commit(&Verified { digest: actual, canonical }).map_err(|error| failed(&error))
+    }
+}
+
+/// Ends a flight when it is dropped.
+struct Landing<'a> {
+    fetch: &'a Fetch,
+    end: Result<(), Lost>,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        if self.end.is_err() {
+            self.fetch.counters.upstream_failures.one();
+        }
+        // The next asker finds it here, or tries again.
+        lock(&self.fetch.flights).remove(&self.fetch.digest);
+        let end = std::mem::replace(&mut self.end, Ok(()));
+        self.fetch.flight.tell(|state| {
+            if end.is_err() {
+                state.file = None;
+            }
+            state.end = Some(end);
+        });
+    }
+}
+
+/// The digests of what goes by: the one that it should have and the one that it is kept by.
+struct Hashing {
+    asked: Hasher,
+    canonical: Option<Hasher>,
+}
+
+impl Hashing {
+    fn new(algorithm: Algorithm) -> Self {
+        let canonical = (algorithm != Algorithm::Sha256).then(|| Hasher::new(Algorithm::Sha256));
+        Self { asked: Hasher::new(algorithm), canonical }
+    }
+
+    fn take(&mut self, piece: &[u8]) {
+        self.asked.update(piece);
+        self.canonical.iter_mut().for_each(|hasher| hasher.update(piece));
+    }
+
+    fn finish(self) -> Verified {
+        let digest = self.asked.finish();
+        Verified { digest, canonical: self.canonical.map_or(digest, Hasher::finish) }
     }
 }
 
@@ -230,24 +338,16 @@ impl Read for Tail {
         if self.at >= self.end || buffer.is_empty() {
             return Ok(0);
         }
-        let ended = self.flight.wait(self.at);
-        let readable = {
-            let state = self.flight.state.lock().unwrap_or_else(PoisonError::into_inner);
-            self.flight.readable(&state).min(self.end)
-        };
-        if readable <= self.at {
-            let reason = match ended {
-                Some(End::Failed(reason)) => reason,
-                _ => "it ended early".to_owned(),
-            };
-            return Err(io::Error::other(reason));
-        }
-        let most = usize::try_from(readable - self.at).unwrap_or(usize::MAX).min(buffer.len());
-        let count = self.flight.spool.read_at(&mut buffer[..most], self.at)?;
-        self.at += count as u64;
-        match count {
+        let waited = self.flight.wait(self.at);
+        let (file, readable) = waited.map_err(|lost| io::Error::other(format!("the blob did not come: {lost:?}")))?;
+        let left = readable.min(self.end).saturating_sub(self.at);
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        match file.read_at(&mut buffer[..most], self.at)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            count => Ok(count),
+            count => {
+                self.at += count as u64;
+                Ok(count)
+            }
         }
     }
 }
