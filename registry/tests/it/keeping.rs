@@ -112,6 +112,15 @@ fn damaged_blobs_are_put_aside_and_fetched_again() {
     is_whole(&server.address, "a", "v1").unwrap();
 }
 
+/// Raises a flag when it is dropped, by a panic too.
+struct Raise<'a>(&'a AtomicBool);
+
+impl Drop for Raise<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Pushes, deletes, collects and scrubs at once. `SEALOS_RACE_SECONDS` makes it longer.
 #[test]
 fn images_stay_whole_while_garbage_is_collected() {
@@ -147,11 +156,12 @@ fn images_stay_whole_while_garbage_is_collected() {
             });
         }
         scope.spawn(|| {
+            // Whatever happens here, the others end, and so does the test.
+            let _over = Raise(&over);
             while Instant::now() < end {
                 tree.collect(&GcOptions { untagged: Untagged::Remove, ..NOW }, &mut |_| ()).unwrap();
                 assert_eq!(tree.scrub(None, &mut |_| ()).unwrap().corrupt, []);
             }
-            over.store(true, Ordering::Relaxed);
         });
     });
     assert!(pushed.load(Ordering::Relaxed) > 10);
