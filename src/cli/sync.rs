@@ -35,7 +35,7 @@ Examples:
   sealos sync --all quay.io/team/app hub.example:5000
   sealos sync --filter 'semver=>=1.27' --dry-run docker.io/library/nginx hub.example:5000
   sealos sync --all images.yaml oci-archive:bundle.tar
-  sealos sync oci-archive:bundle.tar hub.example:5000
+  sealos sync --all oci-archive:bundle.tar hub.example:5000
   sealos sync --src yaml --dest docker --keep-going list.yaml hub.example:5000
 
 A list by registry:
