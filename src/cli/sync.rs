@@ -260,7 +260,9 @@ fn source(text: &str, kind: Option<From>, store: &LazyStore) -> Result<SyncSourc
     }
     let path = Path::new(text);
     let is_list = [".yaml", ".yml", ".txt", ".list"].iter().any(|ending| text.ends_with(ending));
-    if path.is_file() && is_list {
+    // No registry is called so: a list that is not there is looked for nowhere else.
+    let is_path = path.is_file() || !text.contains('/') || text.starts_with(['.', '/']);
+    if is_list && is_path {
         return list(text);
     }
     if path.exists() {
