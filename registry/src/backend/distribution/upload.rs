@@ -32,10 +32,13 @@ impl Pending {
         let path = paths::upload(repository, id);
         let failed = |error| registry.failed("go on with", &path, error);
         let Some(writing) = registry.tree.writing() else { return Ok(None) };
-        let began = registry.tree.facts(&format!("{path}/startedat")).map_err(failed)?;
-        if began.is_none() {
+        // Under its lock, and touched, so that it is not taken for one that nobody goes on with.
+        let _alone = registry.alone(repository, id)?;
+        let beginning = format!("{path}/startedat");
+        if registry.tree.facts(&beginning).map_err(failed)?.is_none() {
             return Ok(None);
         }
+        registry.touch(&beginning);
         match writing.grow(&format!("{path}/data"), Start::Again) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             file => Ok(Some(Self {
