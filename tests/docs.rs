@@ -43,13 +43,17 @@ fn run(document: &str) {
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_sealos"));
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
     for (line, block) in blocks {
-        let output = Command::new("bash")
-            .args(["-euo", "pipefail", "-c", &block])
+        // Killed with everything that it has begun when it does not end; and what it left running goes with it.
+        let mut bash = Command::new("timeout");
+        let output = bash
+            .args(["--kill-after=1", "300", "bash", "-euo", "pipefail", "-c"])
+            .arg(format!("trap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n{block}"))
             .current_dir(dir.path())
             .env("PATH", &path)
             .env("HOME", dir.path())
             .env("SEALOS_STORAGE_ROOT", dir.path().join("storage"))
             .env("SEALOS_DATA_ROOT", dir.path().join("data"))
+            .stdin(std::process::Stdio::null())
             .output()
             .unwrap();
         let said = [&output.stdout[..], &output.stderr[..]].concat();
@@ -75,6 +79,11 @@ fn the_blocks_of_the_image_guide_run() {
 #[test]
 fn the_blocks_of_the_run_guide_run() {
     run("docs/run.md");
+}
+
+#[test]
+fn the_blocks_of_the_guide_to_carried_images_run() {
+    run("docs/carried-images.md");
 }
 
 #[test]

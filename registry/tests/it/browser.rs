@@ -4,11 +4,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use serde_json::{Value, json};
+
+use crate::deadline::Killed;
 
 /// The key under which WebDriver gives an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -21,7 +23,8 @@ pub(crate) const RIGHT: &str = "\u{e014}";
 
 /// A browser, ended when dropped.
 pub(crate) struct Browser {
-    driver: Child,
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    driver: Killed,
     port: u16,
     session: String,
     _profile: tempfile::TempDir,
@@ -38,6 +41,8 @@ impl Browser {
             .spawn()
             .expect("chromedriver is installed (tests/run does it)");
         let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        // From here on it is ended, whatever happens.
+        let driver = Killed::new(driver);
         let started = lines.map(Result::unwrap).find(|line| line.contains("started successfully on port"));
         let port = started.unwrap().trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap();
         let mut browser = Self { driver, port, session: String::new(), _profile: profile };
@@ -77,6 +82,7 @@ impl Browser {
 
     fn try_call(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        socket.set_read_timeout(Some(crate::deadline::LONG)).unwrap();
         let body = if method == "POST" { body.to_string() } else { String::new() };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -118,7 +124,7 @@ impl Browser {
     /// Waits until a JavaScript expression is true.
     #[track_caller]
     pub(crate) fn wait(&self, expression: &str) {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + crate::deadline::LONG;
         while self.run(&format!("return Boolean({expression})")) != Value::Bool(true) {
             let page = || self.run("return document.body.innerText");
             assert!(Instant::now() < end, "it never came: {expression}\n{}", page());
@@ -221,8 +227,6 @@ impl Drop for Browser {
     fn drop(&mut self) {
         // The session first: it ends the browser's own processes.
         let ended = self.try_call("DELETE", &format!("/session/{}", self.session), &Value::Null);
-        self.driver.kill().unwrap();
-        self.driver.wait().unwrap();
         if !std::thread::panicking() {
             ended.unwrap();
         }

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use oci::Digest;
 
@@ -35,7 +34,8 @@ impl Client {
     pub(crate) fn new(address: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         // A registry that does not answer at all fails the test instead of hanging it.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(crate::deadline::LONG)).unwrap();
+        stream.set_write_timeout(Some(crate::deadline::LONG)).unwrap();
         Self { stream, rest: Vec::new() }
     }
 

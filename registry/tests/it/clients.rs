@@ -10,6 +10,7 @@ use base64::Engine;
 use registry::backend::Backend;
 use registry::names::Which;
 
+use crate::deadline::{Bounded, Killed};
 use crate::site::{PASSWORD, Site, Way, path, run};
 
 const ALL: [Way; 5] = [Way::Plain, Way::Password, Way::Token, Way::Foreign, Way::Certificate];
@@ -49,7 +50,7 @@ fn said(output: &Output) -> String {
 fn output(program: &str, args: &[String], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).envs(environment.iter().copied());
-    command.output().unwrap_or_else(|error| panic!("{program} is not installed (tests/run does it): {error}"))
+    command.bounded().unwrap_or_else(|error| panic!("{program} is not installed (tests/run does it): {error}"))
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -229,7 +230,7 @@ impl Containerd {
             Command::new("containerd").args(["-c", &at("config.toml")]).stdout(Stdio::null()).stderr(log).spawn();
         let child = child.expect("containerd is installed (tests/run does it)");
         let containerd = Self { child, dir };
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + crate::deadline::LONG;
         while UnixStream::connect(containerd.at("sock")).is_err() {
             assert!(Instant::now() < end, "{}", fs::read_to_string(containerd.at("log")).unwrap());
             std::thread::sleep(Duration::from_millis(30));
@@ -349,13 +350,13 @@ fn answers_say_how_to_log_in_and_why_not() {
 fn a_new_certificate_is_used_while_old_connections_go_on() {
     let site = Site::new(Way::Password);
     let serial = |file: &str| {
-        let output = Command::new("openssl").args(["x509", "-noout", "-serial", "-in", file]).output().unwrap();
+        let output = Command::new("openssl").args(["x509", "-noout", "-serial", "-in", file]).bounded().unwrap();
         said(&output).trim().trim_start_matches("serial=").to_owned()
     };
     let shown = || {
         let args =
             ["s_client", "-connect", &site.server.address, "-CAfile", &site.at("certs/ca.crt"), "-verify_return_error"];
-        let output = Command::new("openssl").args(args).stdin(Stdio::null()).output().unwrap();
+        let output = Command::new("openssl").args(args).stdin(Stdio::null()).bounded().unwrap();
         fs::write(path(&site, "shown.crt"), &output.stdout).unwrap();
         serial(&site.at("shown.crt"))
     };
@@ -369,10 +370,11 @@ fn a_new_certificate_is_used_while_old_connections_go_on() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut input = held.stdin.take().unwrap();
+    let (mut input, answers) = (held.stdin.take().unwrap(), held.stdout.take().unwrap());
+    let mut held = Killed::new(held);
     let request = format!("GET /v2/ HTTP/1.1\r\nHost: {}\r\n", site.server.address);
     std::io::Write::write_all(&mut input, format!("{request}\r\n").as_bytes()).unwrap();
-    let mut answers = std::io::BufReader::new(held.stdout.take().unwrap());
+    let mut answers = std::io::BufReader::new(answers);
     let first = next_answer(&mut answers);
     assert!(first.starts_with("HTTP/1.1 401 "), "{first}");
     // A key that does not belong to the certificate changes nothing.
@@ -385,7 +387,7 @@ fn a_new_certificate_is_used_while_old_connections_go_on() {
     fs::rename(path(&site, "next.key"), path(&site, "server.key")).unwrap();
     fs::rename(path(&site, "next.crt"), path(&site, "server.crt")).unwrap();
     let new = serial(&site.at("server.crt"));
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + crate::deadline::LONG;
     while shown() != new {
         assert!(Instant::now() < end, "the new certificate is not used");
         std::thread::sleep(Duration::from_millis(50));
@@ -394,7 +396,7 @@ fn a_new_certificate_is_used_while_old_connections_go_on() {
     let second = next_answer(&mut answers);
     assert!(second.starts_with("HTTP/1.1 401 "), "{second}");
     drop(input);
-    held.wait().unwrap();
+    held.wait();
 }
 
 /// The head of the next answer, with its body taken off.
@@ -415,7 +417,7 @@ fn the_users_of_an_htpasswd_file_change_while_it_is_served() {
     let status = |who: Who| curl(&site, &["-u", &who.creds()], "/v2/").split_whitespace().nth(1).unwrap().to_owned();
     assert_eq!((status(ANNA), status(BEN)), ("200".to_owned(), "200".to_owned()));
     run("htpasswd", &["-D", "htpasswd", "ben"], Path::new(site.dir.path()));
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + crate::deadline::LONG;
     while status(BEN) != "401" {
         assert!(Instant::now() < end, "ben is still known");
         std::thread::sleep(Duration::from_millis(100));

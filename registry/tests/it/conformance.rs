@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use registry::backend::{Backend, Distribution};
 
+use crate::deadline::Bounded;
 use crate::server::Server;
 use registry::options::{Completeness, ServeOptions};
 use registry::service::Registry;
@@ -24,7 +25,7 @@ fn conforms(backend: Arc<dyn Backend>) {
         .env("OCI_RESULTS_DIR", results.path())
         .current_dir(results.path())
         .stdin(Stdio::null())
-        .output()
+        .bounded()
         .expect("`conformance` is installed by tests/run");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{said}", failures(results.path()));

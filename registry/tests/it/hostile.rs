@@ -9,6 +9,7 @@ use registry::options::{Mode, ServeOptions};
 use registry::service::Registry;
 
 use crate::client::Client;
+use crate::deadline::until;
 use crate::server::Server;
 
 fn server(options: ServeOptions) -> Server {
@@ -122,13 +123,7 @@ fn a_body_that_ends_early_leaves_nothing_behind() {
     drop(broken);
     assert_eq!(client.get(&format!("/v2/a/blobs/{digest}")).status, 404);
     // What came is there, and the client can go on.
-    loop {
-        let state = client.get(&location);
-        match state.header("range") {
-            Some("0-4") => break,
-            _ => std::thread::sleep(Duration::from_millis(5)),
-        }
-    }
+    until("the half that came", || client.get(&location).header("range") == Some("0-4"));
     let rest = client.ask("PATCH", &location, &[("Content-Range", "5-9")], b"56789").unwrap();
     assert_eq!(rest.status, 202, "{}", rest.text());
     let done = client.ask("PUT", &format!("{location}?digest={digest}"), &[], b"").unwrap();

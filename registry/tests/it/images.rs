@@ -11,6 +11,7 @@ use registry::options::ServeOptions;
 use registry::service::Registry;
 
 use crate::client::{Client, is_whole};
+use crate::deadline::Bounded;
 use crate::server::Server;
 
 fn serve(backend: Arc<dyn Backend>) -> Server {
@@ -25,7 +26,7 @@ fn run(program: &str, arguments: &[&str], home: &Path) -> String {
         .env("HOME", home)
         .env("XDG_RUNTIME_DIR", home)
         .stdin(Stdio::null())
-        .output()
+        .bounded()
         .unwrap_or_else(|error| panic!("{program} is installed by tests/run: {error}"));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{program} {arguments:?}: {said}");
@@ -97,7 +98,7 @@ fn is_served_in_place(transport: &str) {
         .env("OCI_RO_DATA_BLOBS", &layer)
         .env("OCI_RESULTS_DIR", home.path())
         .current_dir(home.path())
-        .output()
+        .bounded()
         .unwrap();
     let said = String::from_utf8_lossy(&suite.stdout).into_owned() + &String::from_utf8_lossy(&suite.stderr);
     // Not its exit code: in this mode it falls over its own report, after it has said what came out.

@@ -1,18 +1,17 @@
 //! The same directory, used by this registry and by docker's in turn.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use registry::backend::Distribution;
 use registry::options::ServeOptions;
 use registry::service::Registry;
 
 use crate::client::{Client, is_whole};
+use crate::deadline::{Bounded, until};
 use crate::server::Server;
 
 /// Docker's registry over a directory, until it is dropped.
@@ -39,9 +38,7 @@ impl Docker {
         let file = configuration(directory, &address);
         let child = Command::new("docker-registry").arg("serve").arg(file).stderr(Stdio::null()).spawn();
         let docker = Self { child: child.expect("docker-registry is installed by tests/run"), address };
-        while std::net::TcpStream::connect(&docker.address).is_err() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        until("docker's registry listens", || std::net::TcpStream::connect(&docker.address).is_ok());
         docker
     }
 }
@@ -77,7 +74,7 @@ fn docker_serves_what_was_pushed_here_and_its_collector_keeps_it() {
     let tags = client.get("/v2/library/a/tags/list").text();
     assert!(tags.contains(r#""1""#) && tags.contains(r#""2""#), "{tags}");
     let file = configuration(&directory, "127.0.0.1:0");
-    let collected = Command::new("docker-registry").args(["garbage-collect", "--dry-run"]).arg(file).output().unwrap();
+    let collected = Command::new("docker-registry").args(["garbage-collect", "--dry-run"]).arg(file).bounded().unwrap();
     let said = String::from_utf8_lossy(&collected.stdout).into_owned();
     assert!(collected.status.success(), "{said}");
     assert!(said.contains("0 blobs and 0 manifests eligible for deletion"), "{said}");
@@ -132,7 +129,7 @@ fn links_with_line_ends_are_read_and_broken_ones_are_not_there() {
 fn the_older_suite_passes_as_well() {
     let directory = tempfile::tempdir().unwrap();
     let server = ours(directory.path());
-    let mut suite = Command::new("conformance-1.1")
+    let suite = Command::new("conformance-1.1")
         .arg("-ginkgo.no-color")
         .env("OCI_ROOT_URL", format!("http://{}", server.address))
         .envs([("OCI_NAMESPACE", "conformance/a"), ("OCI_CROSSMOUNT_NAMESPACE", "conformance/b")])
@@ -140,12 +137,10 @@ fn the_older_suite_passes_as_well() {
         .envs([("OCI_TEST_CONTENT_MANAGEMENT", "1"), ("OCI_AUTOMATIC_CROSSMOUNT", "1"), ("OCI_DEBUG", "0")])
         .env("OCI_REPORT_DIR", directory.path())
         .current_dir(directory.path())
-        .stdout(Stdio::piped())
-        .spawn()
+        .bounded()
         .expect("`conformance-1.1` is installed by tests/run");
-    let said: Vec<String> = BufReader::new(suite.stdout.take().unwrap()).lines().map_while(Result::ok).collect();
-    let status = suite.wait().unwrap();
-    let end = said.iter().rev().take(40).rev().cloned().collect::<Vec<_>>().join("\n");
-    assert!(status.success(), "{end}");
-    assert!(said.iter().any(|line| line.contains(" Passed") && line.contains("0 Failed")), "{end}");
+    let said = String::from_utf8_lossy(&suite.stdout).into_owned();
+    let end = said.lines().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
+    assert!(suite.status.success(), "{end}");
+    assert!(said.lines().any(|line| line.contains(" Passed") && line.contains("0 Failed")), "{end}");
 }

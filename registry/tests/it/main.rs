@@ -6,6 +6,7 @@ mod browser;
 mod client;
 mod clients;
 mod conformance;
+mod deadline;
 mod docker;
 mod hostile;
 mod images;

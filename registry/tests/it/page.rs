@@ -11,6 +11,7 @@ use registry::service::Registry;
 use serde_json::Value;
 
 use crate::browser::{Browser, ENTER, ESCAPE, RIGHT, SPACE, TAB};
+use crate::deadline::Bounded;
 use crate::server::Server;
 use crate::shelf::{Shelf, furnished};
 
@@ -243,7 +244,7 @@ fn who_logs_in_sees_what_they_may_see() {
     let shelf = furnished();
     let dir = tempfile::tempdir().unwrap();
     let (htpasswd, policy) = (dir.path().join("htpasswd"), dir.path().join("policy"));
-    let made = Command::new("htpasswd").args(["-cbB"]).arg(&htpasswd).args(["anna", "one"]).output().unwrap();
+    let made = Command::new("htpasswd").args(["-cbB"]).arg(&htpasswd).args(["anna", "one"]).bounded().unwrap();
     assert!(made.status.success());
     fs::write(&policy, "rules: [{who: [anna], may: [pull], in: [team/], except: [team/web]}]").unwrap();
     let options = AccessOptions { htpasswd: Some(htpasswd), policy: Some(policy), ..AccessOptions::default() };
@@ -275,7 +276,7 @@ fn only_browsers_get_the_page() {
     let shelf = furnished();
     let server = serve(&shelf, AccessOptions::default());
     let curl = |args: &[&str]| {
-        let output = Command::new("curl").args(["-si", "--max-time", "20"]).args(args).output().unwrap();
+        let output = Command::new("curl").args(["-si", "--max-time", "20"]).args(args).bounded().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let url = format!("http://{}/", server.address);

@@ -20,6 +20,7 @@ impl Server {
     }
 
     pub(crate) fn on(listener: Listener, registry: Registry) -> Self {
+        crate::deadline::watch();
         let address = listener.name().to_owned();
         let stop = Stop::new().unwrap();
         let own = stop.clone();

@@ -1,5 +1,6 @@
 //! Fills a registry with images of every kind, through its own backend.
 
+use crate::deadline::Bounded;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -72,9 +73,10 @@ impl Shelf {
     pub(crate) fn real_image(&self, name: &str, tag: &str) -> Value {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("greeting"), "hello").unwrap();
-        let tar = Command::new("tar").arg("-C").arg(dir.path()).args(["-cf", "-", "greeting"]).output().unwrap().stdout;
+        let tar =
+            Command::new("tar").arg("-C").arg(dir.path()).args(["-cf", "-", "greeting"]).bounded().unwrap().stdout;
         std::fs::write(dir.path().join("layer"), &tar).unwrap();
-        let gzip = Command::new("gzip").arg("-cn").arg(dir.path().join("layer")).output().unwrap().stdout;
+        let gzip = Command::new("gzip").arg("-cn").arg(dir.path().join("layer")).bounded().unwrap().stdout;
         let config = json!({ "os": "linux", "architecture": "amd64", "config": {},
             "rootfs": { "type": "layers", "diff_ids": [Digest::of(&tar).to_string()] } });
         let config = self.blob(name, MediaType::OCI_CONFIG, config.to_string().as_bytes());

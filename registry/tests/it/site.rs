@@ -15,6 +15,7 @@ use registry::options::ServeOptions;
 use registry::service::Registry;
 use registry::tls::{Clients, Tls, TlsOptions};
 
+use crate::deadline::Bounded;
 use crate::server::Server;
 use crate::shelf::Shelf;
 
@@ -48,7 +49,7 @@ pub(crate) struct Site {
 }
 
 pub(crate) fn run(program: &str, args: &[&str], dir: &Path) {
-    let output = Command::new(program).args(args).current_dir(dir).stdin(Stdio::null()).output();
+    let output = Command::new(program).args(args).current_dir(dir).stdin(Stdio::null()).bounded();
     let output = output.unwrap_or_else(|error| panic!("{program} is not installed (tests/run does it): {error}"));
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -190,7 +191,7 @@ impl Issuer {
             .stderr(Stdio::null())
             .spawn()
             .expect("token-server is installed (tests/run does it)");
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + crate::deadline::LONG;
         while TcpStream::connect(&address).is_err() {
             assert!(Instant::now() < end, "the token server does not listen");
             std::thread::sleep(Duration::from_millis(20));

@@ -1,6 +1,7 @@
 //! Manifests in memory, by digest. Their bytes never change; whether a repository has one is asked elsewhere.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oci::Digest;
@@ -15,6 +16,8 @@ const LARGEST: usize = 1 << 20;
 pub(super) struct Content {
     pub(super) media_type: Arc<str>,
     pub(super) bytes: Arc<[u8]>,
+    /// When garbage collection was told last that it is used, in seconds since 1970.
+    pub(super) told: Arc<AtomicU64>,
 }
 
 /// The manifests that were asked for lately.
@@ -67,7 +70,8 @@ mod tests {
     #[test]
     fn what_is_asked_for_stays() {
         let cache = Cache::default();
-        let content = |fill: u8| Content { media_type: "x".into(), bytes: vec![fill; LARGEST].into() };
+        let content =
+            |fill: u8| Content { media_type: "x".into(), bytes: vec![fill; LARGEST].into(), told: Arc::default() };
         let digest = |number: u8| Digest::of(&[number]);
         for number in 0..20 {
             cache.put(digest(number), &content(number));

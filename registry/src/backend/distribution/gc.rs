@@ -22,6 +22,8 @@ use crate::names::{Name, Tag};
 
 /// Clocks of file systems tick in steps.
 const TICK: Duration = Duration::from_millis(100);
+/// Nobody's idea of an upload that was given up.
+const FRESH: Duration = Duration::from_secs(60);
 /// A file of this ending was being written; when it is older than this, nobody writes it any more.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
@@ -46,7 +48,7 @@ pub enum Untagged {
 /// Which interrupted uploads count as garbage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leftovers {
-    /// Those that nobody has written to for so long.
+    /// Those that nobody has written to for so long; at least for a minute.
     Older(Duration),
 }
 
@@ -105,9 +107,10 @@ impl Distribution {
     /// cannot be removed.
     pub fn collect(&self, options: &GcOptions, tell: &mut dyn FnMut(&Step)) -> Result<Collected, BackendError> {
         let inner = &*self.0;
-        inner.writing()?;
+        let tick = inner.writing()?.tick().map_err(|error| inner.failed("try the clock of", "locks", error))?;
         let now = SystemTime::now();
-        let cutoff = now.checked_sub(options.grace + TICK).unwrap_or(SystemTime::UNIX_EPOCH);
+        let before = options.grace.saturating_add(tick).saturating_add(TICK);
+        let cutoff = now.checked_sub(before).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut run = Run { inner, options, cutoff, now, tell, collected: Collected::default() };
         let names = self.0.catalog.list(&*inner.tree).map_err(|error| inner.failed("list", "repositories", error))?;
         if let Some(keep) = options.keep {
@@ -122,7 +125,7 @@ impl Distribution {
             (run.tell)(&Step::Marking(name.clone()));
             run.mark(name, &mut marks, &mut idle)?;
         }
-        run.manifests(&idle)?;
+        run.manifests(&idle, &mut marks)?;
         run.sweep(&marks)?;
         for name in &*names {
             run.links(name)?;
@@ -170,11 +173,16 @@ impl Run<'_> {
             if changed > self.cutoff {
                 continue;
             }
-            (self.tell)(&Step::Tag(name.clone(), tag.clone()));
-            self.collected.tags += 1;
             if self.removes() {
-                self.inner.delete_tag(name, &tag)?;
+                let path = paths::current(name, &tag);
+                let is_old = &mut |_: &Digest| Ok(!self.is_younger(&path)?);
+                // It may have been pushed since.
+                if !self.inner.delete_tag(name, &tag, is_old)? {
+                    continue;
+                }
             }
+            (self.tell)(&Step::Tag(name.clone(), tag));
+            self.collected.tags += 1;
         }
         Ok(())
     }
@@ -290,27 +298,36 @@ impl Run<'_> {
     }
 
     fn is_young(&self, digest: &Digest) -> Result<bool, BackendError> {
-        let path = paths::blob(digest);
-        let facts = self.inner.tree.facts(&path).map_err(|error| self.inner.failed("look at", &path, error))?;
+        self.is_younger(&paths::blob(digest))
+    }
+
+    fn is_younger(&self, path: &str) -> Result<bool, BackendError> {
+        let facts = self.inner.tree.facts(path).map_err(|error| self.inner.failed("look at", path, error))?;
         Ok(facts.is_some_and(|facts| facts.changed > self.cutoff))
     }
 
     /// Removes manifests that nothing leads to.
-    fn manifests(&mut self, idle: &[(Name, Digest, Digest)]) -> Result<(), BackendError> {
+    fn manifests(&mut self, idle: &[(Name, Digest, Digest)], marks: &mut HashSet<Digest>) -> Result<(), BackendError> {
         for (name, digest, target) in idle {
+            if self.removes() && !self.remove_manifest(name, digest, target)? {
+                marks.insert(*target);
+                self.needs(name, target, marks)?;
+                continue;
+            }
             (self.tell)(&Step::Manifest(name.clone(), *digest));
             self.collected.manifests += 1;
-            if !self.removes() {
-                continue;
-            }
-            let _lock = self.inner.lock([target])?;
-            // A tag may have been pointed at it since, which touches it.
-            if self.is_young(target)? {
-                continue;
-            }
-            self.inner.remove(paths::parent(&paths::revision(name, digest)))?;
         }
         Ok(())
+    }
+
+    /// Removes a manifest, unless a tag or an index has been pointed at it since, which touches it.
+    fn remove_manifest(&self, name: &Name, digest: &Digest, target: &Digest) -> Result<bool, BackendError> {
+        let _lock = self.inner.lock([target])?;
+        if self.is_young(target)? {
+            return Ok(false);
+        }
+        self.inner.remove(paths::parent(&paths::revision(name, digest)))?;
+        Ok(true)
     }
 
     /// Removes the blobs that are not marked.
@@ -406,23 +423,36 @@ impl Run<'_> {
         let ids: BTreeSet<String> = entries.into_iter().flatten().map(|entry| entry.name).collect();
         for id in ids {
             let path = format!("{top}/{id}");
-            let mut newest = None;
-            let mut bytes = 0;
-            for file in ["data", "startedat"] {
-                let path = format!("{path}/{file}");
-                let facts = self.inner.tree.facts(&path).map_err(|error| self.inner.failed("look at", &path, error))?;
-                newest = newest.max(facts.map(|facts| facts.changed));
-                bytes += facts.map_or(0, |facts| facts.size);
-            }
-            let is_old = newest.is_none_or(|newest| self.now.duration_since(newest).is_ok_and(|old| old > age));
-            if is_old {
-                self.collected.uploads += 1;
-                self.collected.bytes += bytes;
-                if self.removes() {
+            let mut old = self.given_up(&path, age.max(FRESH))?;
+            if old.is_some() && self.removes() {
+                let _alone = self.inner.alone(name, &id)?;
+                // Somebody may have gone on with it since.
+                old = self.given_up(&path, age.max(FRESH))?;
+                if old.is_some() {
                     self.inner.remove(&path)?;
                 }
             }
+            if let Some(bytes) = old {
+                self.collected.uploads += 1;
+                self.collected.bytes += bytes;
+            }
         }
         Ok(())
+    }
+
+    /// The bytes of an upload that nobody has written to for so long; none of one that is in use, or gone.
+    fn given_up(&self, path: &str, age: Duration) -> Result<Option<u64>, BackendError> {
+        let tree = &self.inner.tree;
+        // An upload begins with its directory; its files come a moment later.
+        let mut newest = tree.directory_changed(path).map_err(|error| self.inner.failed("look at", path, error))?;
+        let mut bytes = 0;
+        for file in ["data", "startedat"] {
+            let path = format!("{path}/{file}");
+            let facts = tree.facts(&path).map_err(|error| self.inner.failed("look at", &path, error))?;
+            newest = newest.max(facts.map(|facts| facts.changed));
+            bytes += facts.map_or(0, |facts| facts.size);
+        }
+        let is_old = newest.is_some_and(|newest| self.now.duration_since(newest).is_ok_and(|old| old > age));
+        Ok(is_old.then_some(bytes))
     }
 }

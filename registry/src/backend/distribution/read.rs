@@ -1,6 +1,8 @@
 //! Reading manifests and blobs.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use oci::{Algorithm, Digest};
 
@@ -23,8 +25,28 @@ impl Inner {
             }
         };
         let Some(target) = target else { return Ok(None) };
-        let Some(Content { media_type, bytes }) = self.content(&target)? else { return Ok(None) };
+        let Some(content) = self.content(&target)? else { return Ok(None) };
+        // Who asks by digest may do so to learn whether it has to be pushed, and rely on it.
+        if matches!(which, Which::Digest(_)) {
+            self.use_manifest(&target, &content)?;
+        }
+        let Content { media_type, bytes, .. } = content;
         Ok(Some(Stored { digest: asked, media_type, bytes, origin: None }))
+    }
+
+    /// Tells garbage collection that a manifest is used, unless that was done lately.
+    fn use_manifest(&self, target: &Digest, content: &Content) -> Result<(), BackendError> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if now.saturating_sub(content.told.load(Ordering::Relaxed)) <= TOUCH.as_secs() {
+            return Ok(());
+        }
+        content.told.store(now, Ordering::Relaxed);
+        let path = paths::blob(target);
+        let facts = self.tree.facts(&path).map_err(|error| self.failed("look for", &path, error))?;
+        if facts.is_some_and(|facts| facts.changed.elapsed().is_ok_and(|age| age > TOUCH)) {
+            self.touch(&path);
+        }
+        Ok(())
     }
 
     /// The bytes of a manifest, verified when they are read from the disk.
@@ -45,7 +67,7 @@ impl Inner {
             // Of a schema that nobody has pushed for years.
             Err(_) => "application/octet-stream".to_owned(),
         };
-        let content = Content { media_type: media_type.into(), bytes: bytes.into() };
+        let content = Content { media_type: media_type.into(), bytes: bytes.into(), told: Arc::default() };
         self.cache.put(*digest, &content);
         Ok(Some(content))
     }
@@ -69,6 +91,11 @@ impl Inner {
         if let Some(writing) = self.tree.writing() {
             writing.touch(path).ok();
         }
+    }
+
+    /// The same where something is promised that depends on it.
+    pub(super) fn hold(&self, path: &str) -> Result<(), BackendError> {
+        self.writing()?.touch(path).map_err(|error| self.failed("set the time of", path, error))
     }
 
     /// Whether a blob is in a repository, whole.

@@ -12,7 +12,6 @@ use super::{Inner, paths};
 use crate::backend::tree::{Growing, Start, Writing};
 use crate::backend::{BackendError, Upload, Verified};
 use crate::names::Name;
-use crate::record::rfc3339;
 
 pub(super) struct Pending {
     registry: Arc<Inner>,
@@ -57,10 +56,13 @@ impl Pending {
         let path = paths::upload(repository, id);
         let failed = |error| registry.failed("go on with", &path, error);
         let Some(writing) = registry.tree.writing() else { return Ok(None) };
-        let began = registry.tree.facts(&format!("{path}/startedat")).map_err(failed)?;
-        if began.is_none() {
+        // Under its lock, and touched, so that it is not taken for one that nobody goes on with.
+        let _alone = registry.alone(repository, id)?;
+        let beginning = format!("{path}/startedat");
+        if registry.tree.facts(&beginning).map_err(failed)?.is_none() {
             return Ok(None);
         }
+        registry.touch(&beginning);
         match writing.grow(&format!("{path}/data"), Start::Again) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             file => Ok(Some(Self {
@@ -145,7 +147,7 @@ impl Upload for Pending {
 }
 
 fn note_start(writing: &dyn Writing, path: &str) -> io::Result<()> {
-    writing.note(&format!("{path}/startedat"), rfc3339(std::time::SystemTime::now()).as_bytes())
+    writing.note(&format!("{path}/startedat"), content::rfc3339::format(std::time::SystemTime::now()).as_bytes())
 }
 
 /// The UUID of version 8 (RFC 9562) that a blob is fetched under.

@@ -6,6 +6,7 @@ use super::upload::Pending;
 use super::{Distribution, Inner, paths};
 use crate::backend::tree::Growing;
 use crate::backend::{BackendError, Put, Target, Upload, Verified, Writer};
+use crate::document::Document;
 use crate::names::{Name, Tag};
 
 impl Inner {
@@ -20,9 +21,11 @@ impl Inner {
         let _lock = self.lock([&verified.canonical])?;
         match self.tree.facts(&path).map_err(|error| self.failed("look for", &path, error))? {
             // Content that is there is the same content; the new file goes away with its upload.
-            Some(facts) if facts.size == file.length() => self.touch(&path),
+            Some(facts) if facts.size == file.length() => {}
             _ => file.place(&path).map_err(|error| self.failed("store", &path, error))?,
         }
+        // A file that has just been placed too: it was written before it was synced, perhaps long before.
+        self.hold(&path)?;
         self.link_blob(repository, verified)
     }
 
@@ -34,6 +37,23 @@ impl Inner {
             self.write_link(&paths::layer(repository, &verified.digest), &verified.canonical)?;
         }
         Ok(())
+    }
+
+    /// What a manifest names and need not be there, but is: the manifests of an index, and what an image that may be
+    /// incomplete is made of. Whoever pushes it relies on that as well.
+    fn extra(&self, repository: &Name, manifest: &Put<'_>) -> Result<Vec<Digest>, BackendError> {
+        if !manifest.needs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Ok(document) = Document::read(manifest.bytes) else { return Ok(Vec::new()) };
+        let mut extra = Vec::new();
+        for child in &document.children {
+            extra.extend(self.link(&paths::revision(repository, &child.digest))?);
+        }
+        for blob in &document.blobs {
+            extra.extend(self.link(&paths::layer(repository, &blob.digest))?);
+        }
+        Ok(extra)
     }
 
     /// Both directories, each of which one version of docker-distribution knows a repository by.
@@ -52,6 +72,16 @@ impl Inner {
         written.map_err(|error| self.failed("write", &path, error))
     }
 
+    /// Points a tag at a manifest. Under its lock, so that nobody who takes the tag away takes what has been pushed since.
+    fn point(&self, repository: &Name, tag: &Tag, digest: &Digest) -> Result<(), BackendError> {
+        let _alone = self.alone(repository, tag.as_str())?;
+        self.write_link(&paths::tag_index(repository, tag, digest), digest)?;
+        let path = paths::current(repository, tag);
+        self.write_link(&path, digest)?;
+        // The newest tags are those that were pushed last, even with what they pointed at before.
+        self.hold(&path)
+    }
+
     fn write_link(&self, path: &str, digest: &Digest) -> Result<(), BackendError> {
         if self.link(path)? == Some(*digest) {
             return Ok(());
@@ -68,12 +98,36 @@ impl Inner {
         self.writing()?.lock(&keys).map_err(|error| self.failed("lock", "blobs", error))
     }
 
+    /// Runs alone among those who change a tag or take up an upload.
+    pub(super) fn alone(
+        &self,
+        repository: &Name,
+        what: &str,
+    ) -> Result<Box<dyn crate::backend::tree::Held + '_>, BackendError> {
+        let name = format!("{repository}:{what}");
+        let key = lock_key(&Digest::of(name.as_bytes()));
+        self.writing()?.alone(key).map_err(|error| self.failed("lock", &name, error))
+    }
+
     pub(super) fn remove(&self, path: &str) -> Result<(), BackendError> {
         self.writing()?.remove(path).map_err(|error| self.failed("remove", path, error))
     }
 
-    pub(super) fn delete_tag(&self, repository: &Name, tag: &Tag) -> Result<bool, BackendError> {
-        let is_there = self.link(&paths::current(repository, tag))?.is_some();
+    /// Removes a tag if that holds of the digest that it points at. Returns whether it did.
+    pub(super) fn delete_tag(
+        &self,
+        repository: &Name,
+        tag: &Tag,
+        condition: &mut dyn FnMut(&Digest) -> Result<bool, BackendError>,
+    ) -> Result<bool, BackendError> {
+        let _alone = self.alone(repository, tag.as_str())?;
+        let current = self.link(&paths::current(repository, tag))?;
+        let is_there = current.is_some();
+        if let Some(digest) = current
+            && !condition(&digest)?
+        {
+            return Ok(false);
+        }
         // First what makes it a tag, so that an interruption leaves no half of one.
         self.remove(&paths::current(repository, tag))?;
         self.remove(&paths::tag(repository, tag))?;
@@ -84,10 +138,7 @@ impl Inner {
         let Some(target) = self.link(&paths::revision(repository, digest))? else { return Ok(false) };
         let _lock = self.lock([&target])?;
         for tag in self.list_tags(repository)?.iter().flat_map(|tags| tags.iter()) {
-            let current = self.link(&paths::current(repository, tag))?;
-            if current == Some(*digest) || current == Some(target) {
-                self.delete_tag(repository, tag)?;
-            }
+            self.delete_tag(repository, tag, &mut |current| Ok(current == digest || *current == target))?;
         }
         for digest in [digest, &target] {
             self.remove(paths::parent(&paths::revision(repository, digest)))?;
@@ -134,7 +185,7 @@ impl Writer for Distribution {
         if !self.0.has_bytes(&canonical)? {
             return Ok(false);
         }
-        self.0.touch(&paths::blob(&canonical));
+        self.0.hold(&paths::blob(&canonical))?;
         self.0.link_blob(into, &Verified { digest: *digest, canonical })?;
         Ok(true)
     }
@@ -153,41 +204,45 @@ impl Writer for Distribution {
         if !missing.is_empty() {
             return Err(BackendError::Missing(missing));
         }
+        let extra = inner.extra(repository, manifest)?;
         // Under their locks the blobs are there or they are not: garbage collection takes the same locks.
-        let _lock = inner.lock(needs.iter().chain([&canonical]))?;
+        let _lock = inner.lock(needs.iter().chain(&extra).chain([&canonical]))?;
         for need in &needs {
             match inner.has_bytes(need)? {
-                true => inner.touch(&paths::blob(need)),
+                true => inner.hold(&paths::blob(need))?,
                 false => missing.push(*need),
             }
         }
         if !missing.is_empty() {
             return Err(BackendError::Missing(missing));
         }
-        inner.make_repository(repository)?;
-        let path = paths::blob(&canonical);
-        match inner.has_bytes(&canonical)? {
-            true => inner.touch(&path),
-            false => {
-                let written = inner.writing()?.write(&path, manifest.bytes);
-                written.map_err(|error| inner.failed("write", &path, error))?;
+        for extra in extra {
+            let path = paths::blob(&extra);
+            if inner.has_bytes(&extra)? {
+                inner.hold(&path)?;
             }
         }
+        inner.make_repository(repository)?;
+        let path = paths::blob(&canonical);
+        if !inner.has_bytes(&canonical)? {
+            let written = inner.writing()?.write(&path, manifest.bytes);
+            written.map_err(|error| inner.failed("write", &path, error))?;
+        }
+        inner.hold(&path)?;
         inner.write_link(&paths::revision(repository, &canonical), &canonical)?;
         if digest != canonical {
             inner.write_link(&paths::revision(repository, &digest), &canonical)?;
         }
         for tag in manifest.tags {
             let shown = if digest.algorithm() == Algorithm::Sha256 { canonical } else { digest };
-            inner.write_link(&paths::tag_index(repository, tag, &shown), &shown)?;
-            inner.write_link(&paths::current(repository, tag), &shown)?;
+            inner.point(repository, tag, &shown)?;
         }
         Ok(())
     }
 
     fn delete(&self, repository: &Name, what: &Target) -> Result<bool, BackendError> {
         match what {
-            Target::Tag(tag) => self.0.delete_tag(repository, tag),
+            Target::Tag(tag) => self.0.delete_tag(repository, tag, &mut |_| Ok(true)),
             Target::Manifest(digest) => self.0.delete_manifest(repository, digest),
             Target::Blob(digest) => self.0.delete_blob(repository, digest),
         }

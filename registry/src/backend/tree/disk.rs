@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{FallocateFlags, FlockOperation, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 
 use super::{Entry, Facts, Growing, Held, Stamp, Start, Tree, Writing};
@@ -25,9 +25,10 @@ const RESERVE_FROM: u64 = 1 << 20;
 const PIECE: usize = 1 << 20;
 /// Bytes after which the kernel is asked to begin writing to the disk.
 const WRITE_BACK: u64 = 8 << 20;
-/// A directory that changed more recently than this may change again without its time showing it.
-const SETTLED: Duration = Duration::from_millis(50);
-/// Locks; a digest's first byte chooses.
+/// A directory that changed more recently than this may change again without its time showing it: some file systems keep
+/// two seconds as one, and the kernel's own clock stands still while a busy machine does not run it.
+const SETTLED: Duration = Duration::from_secs(3);
+/// Locks for digests, chosen by their first byte; as many more are for tags and uploads.
 const LOCKS: usize = 64;
 
 /// A tree in a directory.
@@ -53,7 +54,7 @@ impl DiskTree {
         for directory in [&root, &directory] {
             make_all(directory)?;
         }
-        let stripes = (0..LOCKS).map(|_| Mutex::default()).collect();
+        let stripes = (0..2 * LOCKS).map(|_| Mutex::default()).collect();
         Ok(Self { root, locks: Some(Locks { directory, stripes }) })
     }
 
@@ -97,10 +98,12 @@ impl Tree for DiskTree {
         let Some(entries) = entries else { return Ok(None) };
         let mut all = Vec::new();
         for entry in entries {
-            let entry = entry?;
+            // What goes away meanwhile, even the directory itself, is not there.
+            let Some(entry) = absent(entry)? else { continue };
             // Names that are not text are none of the layout's.
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let is_directory = match entry.file_type()? {
+            let Some(kind) = absent(entry.file_type())? else { continue };
+            let is_directory = match kind {
                 kind if kind.is_symlink() => fs::metadata(entry.path()).is_ok_and(|found| found.is_dir()),
                 kind => kind.is_dir(),
             };
@@ -115,6 +118,10 @@ impl Tree for DiskTree {
         let is_settled = found.modified()?.elapsed().is_ok_and(|age| age > SETTLED);
         let stamp = (found.ino(), found.mtime(), found.mtime_nsec(), found.nlink());
         Ok(Some(is_settled.then_some(stamp)))
+    }
+
+    fn directory_changed(&self, path: &str) -> io::Result<Option<SystemTime>> {
+        absent(fs::metadata(self.at(path)))?.filter(fs::Metadata::is_dir).map(|found| found.modified()).transpose()
     }
 
     fn writing(&self) -> Option<&dyn Writing> {
@@ -176,8 +183,15 @@ impl Writing for DiskTree {
 
     fn touch(&self, path: &str) -> io::Result<()> {
         let file = File::open(self.at(path))?;
-        let now = SystemTime::now();
-        file.set_times(FileTimes::new().set_modified(now))
+        match file.set_times(FileTimes::new().set_modified(SystemTime::now())) {
+            // Only the owner may set any time; to set the present one it is enough that one may write.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+                let times = Timestamps { last_access: now, last_modification: now };
+                Ok(rustix::fs::futimens(&file, &times)?)
+            }
+            set => set,
+        }
     }
 
     fn grow(&self, path: &str, start: Start) -> io::Result<Box<dyn Growing>> {
@@ -200,6 +214,25 @@ impl Writing for DiskTree {
             held.push(locks.take(stripe)?);
         }
         Ok(Box::new(Stripes(held)))
+    }
+
+    fn alone(&self, key: u8) -> io::Result<Box<dyn Held + '_>> {
+        let Some(locks) = &self.locks else { return Err(io::ErrorKind::ReadOnlyFilesystem.into()) };
+        Ok(Box::new(Stripes(vec![locks.take(LOCKS + usize::from(key) % LOCKS)?])))
+    }
+
+    fn tick(&self) -> io::Result<Duration> {
+        let Some(locks) = &self.locks else { return Err(io::ErrorKind::ReadOnlyFilesystem.into()) };
+        // A time that no coarser clock can hold: an odd second, less a nanosecond.
+        let exact = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_001, 999_999_999);
+        let path = locks.directory.join(format!("{}.clock", unique()));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
+        let kept = file
+            .set_times(FileTimes::new().set_modified(exact))
+            .and_then(|()| file.metadata())
+            .and_then(|found| found.modified());
+        fs::remove_file(&path)?;
+        Ok(exact.duration_since(kept?).unwrap_or_default())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::{Entry, Facts, Growing, Held, Stamp, Start, Tree, Writing};
 use crate::http::Body;
@@ -13,7 +13,8 @@ use crate::http::Body;
 #[derive(Default)]
 pub(in crate::backend) struct MemoryTree {
     files: Arc<Mutex<BTreeMap<String, Item>>>,
-    alone: Mutex<()>,
+    blobs: Mutex<()>,
+    tags: Mutex<()>,
 }
 
 enum Item {
@@ -96,6 +97,10 @@ impl Tree for MemoryTree {
         Ok(self.list(path)?.map(|_| None))
     }
 
+    fn directory_changed(&self, _path: &str) -> io::Result<Option<SystemTime>> {
+        Ok(None)
+    }
+
     fn writing(&self) -> Option<&dyn Writing> {
         Some(self)
     }
@@ -151,7 +156,15 @@ impl Writing for MemoryTree {
     }
 
     fn lock(&self, _keys: &[u8]) -> io::Result<Box<dyn Held + '_>> {
-        Ok(Box::new(Alone(self.alone.lock().unwrap_or_else(PoisonError::into_inner))))
+        Ok(Box::new(Alone(self.blobs.lock().unwrap_or_else(PoisonError::into_inner))))
+    }
+
+    fn alone(&self, _key: u8) -> io::Result<Box<dyn Held + '_>> {
+        Ok(Box::new(Alone(self.tags.lock().unwrap_or_else(PoisonError::into_inner))))
+    }
+
+    fn tick(&self) -> io::Result<Duration> {
+        Ok(Duration::ZERO)
     }
 }
 

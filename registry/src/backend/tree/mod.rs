@@ -10,7 +10,7 @@ pub(super) mod memory;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::http::Body;
 
@@ -53,6 +53,10 @@ pub(super) trait Tree: Send + Sync {
     /// there is no such directory.
     fn stamp(&self, path: &str) -> io::Result<Option<Stamp>>;
 
+    /// When something was last added to a directory or removed from it; none when there is no such directory, or when
+    /// the place does not have directories.
+    fn directory_changed(&self, path: &str) -> io::Result<Option<SystemTime>>;
+
     /// The writing side; none when nothing can be written.
     fn writing(&self) -> Option<&dyn Writing>;
 }
@@ -85,6 +89,13 @@ pub(super) trait Writing: Send + Sync {
 
     /// Runs alone among all users of the tree that do something with the same digests, also those of other processes.
     fn lock(&self, keys: &[u8]) -> io::Result<Box<dyn Held + '_>>;
+
+    /// Runs alone among all who change the same tag or take up the same upload. Whoever needs [`Writing::lock`] too takes
+    /// that first, and nobody takes two of these.
+    fn alone(&self, key: u8) -> io::Result<Box<dyn Held + '_>>;
+
+    /// How coarse the times of files are: one that is touched may seem to have been touched so much earlier.
+    fn tick(&self) -> io::Result<Duration>;
 }
 
 /// Whether a file that grows is there already.
