@@ -7,8 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -33,6 +36,19 @@ fn blocks(text: &str) -> Vec<(usize, String)> {
     found
 }
 
+/// The processes of blocks; what a block left running for the next ones ends with the document.
+#[derive(Default)]
+struct Groups(Vec<Pid>);
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        for group in &self.0 {
+            // Most have ended already.
+            drop(kill_process_group(*group, Signal::KILL));
+        }
+    }
+}
+
 fn run(document: &str) {
     let text = fs::read_to_string(root().join(document)).unwrap();
     let blocks = blocks(&text);
@@ -42,22 +58,28 @@ fn run(document: &str) {
     assert!(copied.success());
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_sealos"));
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut groups = Groups::default();
     for (line, block) in blocks {
-        // Killed with everything that it has begun when it does not end; and what it left running goes with it.
-        let mut bash = Command::new("timeout");
-        let output = bash
-            .args(["--kill-after=1", "300", "bash", "-euo", "pipefail", "-c"])
-            .arg(format!("trap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n{block}"))
+        // Killed when it does not end. Not a pipe: what a block leaves running may hold its output open.
+        let said = dir.path().join(".said");
+        let file = fs::File::create(&said).unwrap();
+        let mut child = Command::new("timeout")
+            .process_group(0)
+            .args(["--kill-after=1", "300", "bash", "-euo", "pipefail", "-c", &block])
             .current_dir(dir.path())
             .env("PATH", &path)
             .env("HOME", dir.path())
             .env("SEALOS_STORAGE_ROOT", dir.path().join("storage"))
             .env("SEALOS_DATA_ROOT", dir.path().join("data"))
-            .stdin(std::process::Stdio::null())
-            .output()
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
             .unwrap();
-        let said = [&output.stdout[..], &output.stderr[..]].concat();
-        assert!(output.status.success(), "{document}:{line}: {}\n{}", output.status, String::from_utf8_lossy(&said));
+        groups.0.push(Pid::from_child(&child));
+        let status = child.wait().unwrap();
+        let said = fs::read(said).unwrap();
+        assert!(status.success(), "{document}:{line}: {status}\n{}", String::from_utf8_lossy(&said));
     }
 }
 
@@ -77,6 +99,11 @@ fn the_blocks_of_the_image_guide_run() {
 }
 
 #[test]
+fn the_blocks_of_the_transfer_guide_run() {
+    run("docs/transfer.md");
+}
+
+#[test]
 fn the_blocks_of_the_run_guide_run() {
     run("docs/run.md");
 }
@@ -89,6 +116,11 @@ fn the_blocks_of_the_guide_to_carried_images_run() {
 #[test]
 fn the_blocks_of_the_guide_to_access_run() {
     run("docs/registry-access.md");
+}
+
+#[test]
+fn the_blocks_of_the_guide_to_mirrors_run() {
+    run("docs/registry-mirror.md");
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod image_layers;
 mod images;
 mod images_verbs;
 mod inspect;
+mod interrupts;
 mod load;
 mod locate;
 mod login;
@@ -226,7 +227,8 @@ pub fn main() -> ExitCode {
             }
             // With stderr gone there is nobody left to tell; the exit code still says it.
             io::stderr().write_all(text.as_bytes()).unwrap_or_default();
-            ExitCode::from(error.exit_code())
+            let code = if interrupts::was_asked() { interrupts::EXIT } else { error.exit_code() };
+            ExitCode::from(code)
         }
     }
 }

@@ -13,6 +13,7 @@ use registry_client::{Client, ClientOptions, Credentials, Notice, Secret, Tls};
 use super::ask;
 use super::error::CommandError;
 use super::go_bool;
+use super::interrupts;
 use crate::kubefile::duration;
 use crate::report::{Event, Reporter};
 
@@ -77,7 +78,7 @@ pub(crate) struct Moving {
 impl Moving {
     pub(crate) fn options(&self, registry: &Registry) -> CopyOptions {
         let (jobs, limit_rate, retries) = (self.jobs.into(), self.limit_rate, registry.retry);
-        CopyOptions { jobs, limit_rate, retries, ..CopyOptions::default() }
+        CopyOptions { jobs, limit_rate, retries, stop: interrupts::stop(), ..CopyOptions::default() }
     }
 }
 

@@ -35,7 +35,7 @@ Examples:
   sealos sync --all quay.io/team/app hub.example:5000
   sealos sync --filter 'semver=>=1.27' --dry-run docker.io/library/nginx hub.example:5000
   sealos sync --all images.yaml oci-archive:bundle.tar
-  sealos sync oci-archive:bundle.tar hub.example:5000
+  sealos sync --all oci-archive:bundle.tar hub.example:5000
   sealos sync --src yaml --dest docker --keep-going list.yaml hub.example:5000
 
 A list by registry:
@@ -260,7 +260,9 @@ fn source(text: &str, kind: Option<From>, store: &LazyStore) -> Result<SyncSourc
     }
     let path = Path::new(text);
     let is_list = [".yaml", ".yml", ".txt", ".list"].iter().any(|ending| text.ends_with(ending));
-    if path.is_file() && is_list {
+    // No registry is called so: a list that is not there is looked for nowhere else.
+    let is_path = path.is_file() || !text.contains('/') || text.starts_with(['.', '/']);
+    if is_list && is_path {
         return list(text);
     }
     if path.exists() {

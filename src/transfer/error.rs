@@ -63,6 +63,8 @@ pub(crate) enum TransferError {
     DigestWouldChange { name: String, platforms: Vec<Platform> },
     #[error("{place} keeps layers unpacked: their compression cannot be chosen")]
     NoConversion { place: String },
+    #[error("{place} keeps the image of one platform under a name, and there are several")]
+    OnePlatform { place: String },
     #[error("`{place}` is reached through {program}, which is not installed")]
     NoProgram { program: &'static str, place: String },
     #[error("cannot use {program}: cannot {doing}: {source}")]
@@ -115,6 +117,7 @@ impl TransferError {
             Self::DigestWouldChange { platforms, .. } if !platforms.is_empty() => {
                 Some("copy all platforms with `--all`, or leave `--preserve-digests` out".to_owned())
             }
+            Self::OnePlatform { .. } => Some("choose one with `--platform`, or leave `--all` out".to_owned()),
             Self::NoProgram { program, place } => Some(format!(
                 "install {program}; or carry the image as a file: `podman save` or `docker save`, then `sealos load` ({place})"
             )),

@@ -120,6 +120,10 @@ impl<'a> Target<'a> {
                 self.archive(from, root, *format, path, label.as_deref(), store, observer)?
             }
             Self::Directory(path) => archive::save_directory(from, root, path, options, observer)?,
+            // skopeo would take the image for this machine, and say nothing.
+            Self::Foreign(address) if root.media_type.is_index() => {
+                return Err(TransferError::OnePlatform { place: address.to_string() });
+            }
             Self::Foreign(address) => {
                 let scratch = store.disk()?.scratch("foreign")?;
                 let layout = Layout::create(scratch.path().join("layout"))?;

@@ -25,7 +25,7 @@ pub(crate) fn free_port() -> u16 {
 
 /// Waits until a server that was just started listens.
 pub(crate) fn wait_for(port: u16) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(Instant::now() < end, "nobody listens on {port}");
         std::thread::sleep(Duration::from_millis(20));
@@ -75,7 +75,8 @@ impl Registry {
         Self::start(directory, &extra, vec!["--dest-creds", "me:hunter2"])
     }
 
-    fn start(directory: tempfile::TempDir, extra: &str, push: Vec<&'static str>) -> Self {
+    /// With this configuration beside the storage (ADDRESS is where it has to listen), its files in a directory.
+    pub(crate) fn start(directory: tempfile::TempDir, extra: &str, push: Vec<&'static str>) -> Self {
         let port = free_port();
         let config = directory.path().join("config.yml");
         let text = format!(

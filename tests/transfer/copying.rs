@@ -75,9 +75,12 @@ fn docker_archives_keep_the_image_and_its_layers_contents() {
     assert_eq!(config_at(&layout), config);
     // What a skopeo of others made of it, too.
     let theirs = format!("docker-archive:{}:theirs/one:v1", sandbox.at("theirs.tar"));
-    run("skopeo", &["copy", "-q", "--src-tls-verify=false", &remote, &theirs]);
+    // It cannot unpack zstd for this; the image that came back is compressed with gzip.
+    run("skopeo", &["copy", "-q", "--src-tls-verify=false", &format!("docker://{back}"), &theirs]);
     sandbox.sealos(&["copy", "-q", &theirs, "theirs/one:v1"]).fine();
-    assert_eq!(config_at(&format!("oci:{}:theirs/one:v1", sandbox.at("store"))), config);
+    let again = format!("docker-archive:{}:again/one:v1", sandbox.at("again.tar"));
+    sandbox.sealos(&["copy", "-q", "theirs/one:v1", &again]).fine();
+    assert_eq!(config_at(&again), config);
     sandbox.sealos(&["copy", "--compression-format", "zstd", "one:v1", &archive]).refused(&["unpacked"]);
 }
 

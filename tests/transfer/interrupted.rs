@@ -1,11 +1,11 @@
-//! Killed in the middle, and a disk that is full: the same command goes on afterwards.
+//! Killed or interrupted in the middle, and a disk that is full: the same command goes on afterwards.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use crate::peers::{digest, digest_at, validate};
-use crate::registry::Registry;
-use crate::sandbox::{Sandbox, noise};
+use crate::registry::{Registry, free_port, wait_for};
+use crate::sandbox::{Said, Sandbox, noise, run};
 use crate::wire::{Relay, wait_until};
 
 /// Bytes of the layer that is interrupted.
@@ -39,24 +39,96 @@ fn a_killed_pull_goes_on_where_it_ended() {
     assert!(relay.down() < LAYER as u64 + TWICE, "{} bytes came", relay.down());
 }
 
-#[test]
-fn a_killed_push_goes_on_where_it_ended() {
+/// `sealos registry serve` of an empty directory, ended when dropped.
+struct Own {
+    child: Child,
+    port: u16,
+}
+
+impl Own {
+    fn in_(sandbox: &Sandbox) -> Self {
+        fs::create_dir(sandbox.path("registry")).unwrap();
+        let port = free_port();
+        let args = ["registry", "serve", "filesystem", "registry", "--anonymous", "push", "--port", &port.to_string()];
+        let mut command = sandbox.command(&args);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let own = Self { child, port };
+        wait_for(port);
+        own
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// A sandbox with the large image under this name, and its digest.
+fn pulled() -> (Sandbox, &'static str, String) {
     let (registry, want) = big();
     let sandbox = Sandbox::new();
     sandbox.sealos(&["pull", "-q", &registry.name("big:v1")]).fine();
-    let empty = Registry::plain();
-    let relay = Relay::to(empty.name("").trim_end_matches('/'));
+    sandbox.sealos(&["tag", &registry.name("big:v1"), "big:v1"]).fine();
+    (sandbox, "big:v1", want)
+}
+
+#[test]
+fn a_killed_push_goes_on_where_it_ended() {
+    let (sandbox, image, want) = pulled();
+    let served = Sandbox::new();
+    let own = Own::in_(&served);
+    let relay = Relay::to(&format!("127.0.0.1:{}", own.port));
     let to = relay.name("pushed/big:v1");
     for part in [1, 2] {
-        let mut child = sandbox.start(&["push", "-q", &registry.name("big:v1"), &to]);
+        let mut child = sandbox.start(&["push", "-q", image, &to]);
         wait_until("a part of it", || relay.up() > part * LAYER as u64 / 3);
         child.kill().unwrap();
         child.wait().unwrap();
     }
     relay.hurry();
-    assert_eq!(sandbox.sealos(&["push", "-q", &registry.name("big:v1"), &to]).fine().trim(), want);
-    validate(&empty.name("pushed/big:v1"));
+    assert_eq!(sandbox.sealos(&["push", "-q", image, &to]).fine().trim(), want);
+    validate(&format!("127.0.0.1:{}/pushed/big:v1", own.port));
     assert!(relay.up() < LAYER as u64 + TWICE, "{} bytes went", relay.up());
+}
+
+/// Docker's registry forgets an upload whose request broke, but not one whose sender ended it.
+#[test]
+fn an_interrupted_push_ends_with_130_and_goes_on_where_it_ended() {
+    let (sandbox, image, want) = pulled();
+    let registry = Registry::plain();
+    let relay = Relay::to(registry.name("").trim_end_matches('/'));
+    let to = relay.name("pushed/big:v1");
+    for (part, signal) in [(1, "-INT"), (2, "-TERM")] {
+        let mut child = sandbox.command(&["push", "-q", image, &to]).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until("a part of it", || relay.up() > part * LAYER as u64 / 3);
+        run("kill", &[signal, &child.id().to_string()]);
+        wait_until("the end of it", || child.try_wait().unwrap().is_some());
+        let said = Said::from(child.wait_with_output().unwrap());
+        assert_eq!((said.code, said.stdout.as_str()), (Some(130), ""), "{}", said.stderr);
+        assert!(said.stderr.contains("the same command goes on where it ended"), "{}", said.stderr);
+    }
+    relay.hurry();
+    assert_eq!(sandbox.sealos(&["push", "-q", image, &to]).fine().trim(), want);
+    validate(&registry.name("pushed/big:v1"));
+    assert!(relay.up() < LAYER as u64 + TWICE, "{} bytes went", relay.up());
+}
+
+#[test]
+fn a_killed_push_to_dockers_registry_can_be_repeated() {
+    let (sandbox, image, want) = pulled();
+    let registry = Registry::plain();
+    let relay = Relay::to(registry.name("").trim_end_matches('/'));
+    let to = relay.name("pushed/big:v1");
+    let mut child = sandbox.start(&["push", "-q", image, &to]);
+    wait_until("a part of it", || relay.up() > LAYER as u64 / 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    sandbox.sealos(&["inspect", &format!("docker://{}", registry.name("pushed/big:v1"))]).refused(&["no image"]);
+    relay.hurry();
+    assert_eq!(sandbox.sealos(&["push", "-q", image, &to]).fine().trim(), want);
+    validate(&registry.name("pushed/big:v1"));
 }
 
 #[test]

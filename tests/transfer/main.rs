@@ -5,6 +5,8 @@
 
 mod asking;
 mod copying;
+mod faults;
+mod faulty;
 mod foreign;
 mod interrupted;
 mod lists;
@@ -19,4 +21,5 @@ mod registry;
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
 mod syncing;
+mod trust;
 mod wire;

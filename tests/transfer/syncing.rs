@@ -103,6 +103,11 @@ fn filters_choose_and_a_dry_run_writes_nothing() {
 }
 
 #[test]
+fn a_list_that_is_not_there_is_no_registry() {
+    Sandbox::new().sealos(&["sync", "absent.yaml", "127.0.0.1:1"]).refused(&["absent.yaml", "o such file"]);
+}
+
+#[test]
 fn what_is_missing_stops_everything_or_is_left_out_and_fails_either_way() {
     let (sandbox, from) = filled();
     let to = Registry::plain();

@@ -77,8 +77,8 @@ fn pass(mut reader: TcpStream, mut writer: TcpStream, count: &AtomicU64, is_slow
 }
 
 /// Waits until something is so.
-pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(120);
     while !is_so() {
         assert!(Instant::now() < end, "{what} did not happen");
         thread::sleep(Duration::from_millis(1));

@@ -224,6 +224,9 @@ pub enum ContentError {
         /// How long to wait before the next attempt.
         wait: Duration,
     },
+    /// The copy was told to end early ([`CopyOptions::stop`](crate::CopyOptions::stop)).
+    #[error("interrupted")]
+    Stopped,
     /// A place hashed what it got, and it was not what the digest names.
     #[error("{place} refuses the blob {digest}: the bytes that arrived are not those of the digest")]
     Refused {
@@ -295,6 +298,7 @@ impl ContentError {
                 "the source is sound: something on the way changes the bytes; repeat the command, or go another way"
                     .to_owned(),
             ),
+            Self::Stopped => Some("the same command goes on where it ended".to_owned()),
             Self::Shared(error) => error.help(),
             Self::Format { format: crate::disk::STORE, .. } => {
                 Some("choose another directory with `--root` or SEALOS_STORAGE_ROOT".to_owned())

@@ -17,6 +17,7 @@ mod work;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use oci::{Descriptor, Reference};
 
@@ -53,11 +54,21 @@ pub struct CopyOptions {
     pub limit_rate: Option<NonZeroU64>,
     /// How often an upload is begun again that broke off without any progress.
     pub retries: u32,
+    /// Set it, from any thread, to end the copy early: uploads are left so that they can be taken up, and every job that
+    /// is not done fails with [`ContentError::Stopped`].
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for CopyOptions {
     fn default() -> Self {
-        Self { jobs: JOBS, sparse: Sparse::Refuse, mounts: Vec::new(), limit_rate: None, retries: RETRIES }
+        Self {
+            jobs: JOBS,
+            sparse: Sparse::Refuse,
+            mounts: Vec::new(),
+            limit_rate: None,
+            retries: RETRIES,
+            stop: Arc::default(),
+        }
     }
 }
 

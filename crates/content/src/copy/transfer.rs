@@ -28,6 +28,8 @@ pub(super) struct Transfers<'a> {
     pub(super) observer: &'a dyn Observer,
     pub(super) rate: Option<Rate>,
     pub(super) retries: u32,
+    /// The whole copy ends early.
+    stop: &'a AtomicBool,
     buffers: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -51,8 +53,8 @@ struct Transfer<'a> {
 }
 
 impl<'a> Transfers<'a> {
-    pub(super) fn new(observer: &'a dyn Observer, rate: Option<Rate>, retries: u32) -> Self {
-        Self { observer, rate, retries, buffers: Mutex::default() }
+    pub(super) fn new(observer: &'a dyn Observer, rate: Option<Rate>, retries: u32, stop: &'a AtomicBool) -> Self {
+        Self { observer, rate, retries, stop, buffers: Mutex::default() }
     }
 
     /// Moves a blob; also says how many bytes were read for it.
@@ -118,7 +120,7 @@ impl Transfer<'_> {
                 (failures, pause) = (0, Duration::ZERO);
             }
             failures += 1;
-            if failures > self.shared.retries || self.stop.load(Ordering::Relaxed) {
+            if failures > self.shared.retries || self.is_stopped() {
                 return Err(error);
             }
             pause = (*wait).max(pause * 2).min(LONGEST.max(*wait));
@@ -126,6 +128,11 @@ impl Transfer<'_> {
             thread::sleep(pause);
             known = hash;
         }
+    }
+
+    /// Whether nobody wants the blob any more, or the whole copy ends.
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.shared.stop.load(Ordering::Relaxed)
     }
 
     /// Reads what is missing and finishes the blob. With an error comes what is known of the bytes.
@@ -154,7 +161,7 @@ impl Transfer<'_> {
         let mut reader = self.from.fetch(self.what, writing.at())?;
         let mut buffer = self.shared.buffer();
         let whole = loop {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.is_stopped() {
                 break false;
             }
             let count = self.read(&mut reader, &mut buffer)?;
@@ -200,7 +207,7 @@ impl Transfer<'_> {
         let mut spare: Vec<Vec<u8>> = Vec::new();
         let ended = || ContentError::io("hash")(io::ErrorKind::BrokenPipe.into());
         let whole = loop {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.is_stopped() {
                 break false;
             }
             while flying.len() >= IN_FLIGHT || (!flying.is_empty() && finished.try_recv().is_ok()) {

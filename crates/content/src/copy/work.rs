@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 
@@ -52,7 +53,7 @@ pub(super) fn run(
     let work = Work {
         jobs,
         options,
-        transfers: Transfers::new(observer, options.limit_rate.map(Rate::new), options.retries),
+        transfers: Transfers::new(observer, options.limit_rate.map(Rate::new), options.retries, &options.stop),
         state: Mutex::new(State { queue, threads: 1, idle: 0, named: HashSet::new() }),
         changed: Condvar::new(),
     };
@@ -77,6 +78,9 @@ impl<'a> Work<'a> {
                 let done = catch_unwind(AssertUnwindSafe(|| self.perform(&task)));
                 state = self.lock();
                 state.queue.ended(&task);
+                if self.options.stop.load(Ordering::Relaxed) {
+                    self.fail_all(&mut state, ContentError::Stopped);
+                }
                 match done {
                     Ok(settle) => settle(&mut state.queue),
                     Err(panic) => {
@@ -109,7 +113,10 @@ impl<'a> Work<'a> {
     }
 
     fn give_up(&self, state: &mut State) {
-        let error = ContentError::Unsupported { place: "a thread that copies".to_owned(), verb: "go on" };
+        self.fail_all(state, ContentError::Unsupported { place: "a thread that copies".to_owned(), verb: "go on" });
+    }
+
+    fn fail_all(&self, state: &mut State, error: ContentError) {
         let failure = Arc::new(error);
         (0..self.jobs.len()).for_each(|job| state.queue.fail(job, &failure));
     }

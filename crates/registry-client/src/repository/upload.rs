@@ -1,12 +1,14 @@
 //! One blob on its way into a registry.
 //!
 //! ```text
-//! POST ──▶ session ──▶ PUT with all of it                       size known, nothing sent before
-//!                 └──▶ PATCH, PATCH, … ──▶ PUT                  taken up again, or a proxy limits requests
-//!                 └──▶ PATCH as a stream ──▶ PUT                size not known
+//! POST ──▶ session ──▶ PUT with all of it                       small
+//!                 └──▶ PATCH as a stream ──▶ PUT                large, or size not known
+//!                 └──▶ PATCH, PATCH, … ──▶ PUT                  a proxy limits requests
 //! ```
 //!
-//! A broken upload is an interruption: whoever sends begins it again, and the registry is asked how far it got.
+//! A broken upload is an interruption: whoever sends begins it again, and the registry is asked how far it got. Docker's
+//! registry (up to 3.0) forgets an upload whose request broke in the middle; a stream can be ended anywhere, so one that
+//! is left on purpose ends properly, and that registry knows it too.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -26,6 +28,10 @@ use crate::uploads::{Known, Session};
 
 /// Requests where something on the way limits their size; each refusal makes them smaller.
 const CHUNKS: [u64; 4] = [64 << 20, 8 << 20, 1 << 20, 512 << 10];
+/// Larger blobs go as a stream, which can be left without losing it. Smaller ones save a request.
+const STREAM_FROM: u64 = 32 << 20;
+/// How long the answer to a stream that is left may take.
+const PARTING: Duration = Duration::from_secs(8);
 /// Registries hash and move large blobs before they answer.
 const COMMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -36,7 +42,7 @@ enum Way {
     Whole,
     /// Pieces of at most so many bytes.
     Chunks(u64),
-    /// One PATCH that ends when it ends.
+    /// One PATCH that ends when it ends, behind what the registry has.
     Stream,
 }
 
@@ -107,7 +113,7 @@ pub(super) fn begin<'a>(
     session.set(location.as_str());
     let way = match repository.chunk(minimum) {
         Some(chunk) => Way::Chunks(chunk),
-        None if offset > 0 => Way::Chunks(u64::MAX),
+        None if offset > 0 || what.size >= STREAM_FROM => Way::Stream,
         None => Way::Whole,
     };
     Ok(Box::new(BlobUpload {
@@ -400,6 +406,11 @@ impl Upload for BlobUpload<'_> {
 
 impl Drop for BlobUpload<'_> {
     fn drop(&mut self) {
+        // Without an answer the registry is asked later how far it got; it may have forgotten the upload.
+        let stream = self.sending.take().filter(|_| self.way == Way::Stream && self.session.is_some());
+        if let Some(Ok(answer)) = stream.map(|stream| stream.finish(PARTING)) {
+            drop(self.after(answer));
+        }
         if let Some(session) = self.session.take() {
             session.suspend(self.location.as_str());
         }

@@ -343,6 +343,23 @@ fn a_body_shorter_than_promised_is_an_error() {
 }
 
 #[test]
+fn hosts_toml_leads_to_a_mirror() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::plain();
+    push(&layout(dir.path()), server.port, &[]);
+    let hosts = dir.path().join("hosts/hub.invalid");
+    std::fs::create_dir_all(&hosts).unwrap();
+    let text = format!(
+        "server = 'https://hub.invalid'\n[host.'http://127.0.0.1:{}']\ncapabilities = ['pull', 'resolve']\n",
+        server.port
+    );
+    std::fs::write(hosts.join("hosts.toml"), text).unwrap();
+    let client = Client::new(ClientOptions { hosts_dirs: vec![dir.path().join("hosts")], ..quick() });
+    let name: Reference = "hub.invalid/team/app:v1".parse().unwrap();
+    assert!(read_whole(&client.repository(&name).unwrap(), &name).unwrap() > 2_900_000);
+}
+
+#[test]
 fn a_registry_keeps_the_promises_of_a_place() {
     let server = Server::plain();
     let state = tempfile::tempdir().unwrap();
