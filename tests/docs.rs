@@ -119,6 +119,11 @@ fn the_blocks_of_the_guide_to_access_run() {
 }
 
 #[test]
+fn the_blocks_of_the_guide_to_mirrors_run() {
+    run("docs/registry-mirror.md");
+}
+
+#[test]
 fn the_set_up_commands_of_the_readme_are_what_ci_runs() {
     let (readme, ci) =
         (fs::read_to_string(root().join("README.md")).unwrap(), fs::read_to_string(root().join(".ci/run")).unwrap());

@@ -85,6 +85,8 @@ pub struct Counters {
     pub upstream_misses: Counter,
     /// Requests that an upstream could have answered but that were answered from here.
     pub upstream_hits: Counter,
+    /// Requests that were answered from here because an upstream did not answer.
+    pub upstream_stale: Counter,
     /// Requests to an upstream that failed.
     pub upstream_failures: Counter,
     /// Bytes fetched from upstreams.
@@ -142,6 +144,7 @@ impl Counters {
             rejected: Counter::default(),
             upstream_misses: Counter::default(),
             upstream_hits: Counter::default(),
+            upstream_stale: Counter::default(),
             upstream_failures: Counter::default(),
             upstream_bytes: Counter::default(),
             collected: Counter::default(),

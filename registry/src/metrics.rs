@@ -165,6 +165,7 @@ fn figures(out: &mut Exposition, counters: &Counters) {
         ("manifests_stored_total", "Manifests that were stored.", &c.manifests_stored),
         ("upstream_hits_total", "Requests answered from here that an upstream could have answered.", &c.upstream_hits),
         ("upstream_misses_total", "Requests for what only an upstream had.", &c.upstream_misses),
+        ("upstream_stale_total", "Requests answered from here because an upstream did not answer.", &c.upstream_stale),
         ("upstream_failures_total", "Requests to upstreams that failed.", &c.upstream_failures),
         ("upstream_bytes_total", "Bytes fetched from upstreams.", &c.upstream_bytes),
         ("gc_blobs_total", "Blobs that garbage collection removed.", &c.collected),

@@ -4,6 +4,7 @@
 //! Needs `go`; the oracle and the binary are built from Go modules into the target directory.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helpers fail the test by panicking")]
+#![allow(clippy::print_stderr, reason = "what is tried again is said")]
 
 mod answers;
 mod binary;

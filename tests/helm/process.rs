@@ -19,8 +19,8 @@ struct Running(Child);
 impl Drop for Running {
     fn drop(&mut self) {
         // One that has ended already cannot be killed: that is as it should be.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 
@@ -30,7 +30,7 @@ fn read(mut pipe: impl Read + Send + 'static, which: usize, done: mpsc::Sender<(
         let read = pipe.read_to_end(&mut bytes);
         read.unwrap_or_else(|error| panic!("a program's output: {error}"));
         // Nobody listens any more when the time is over.
-        let _ = done.send((which, bytes));
+        done.send((which, bytes)).ok();
     });
 }
 

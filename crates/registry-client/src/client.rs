@@ -11,14 +11,11 @@ use crate::auth::{Scopes, Tokens};
 use crate::error::RegistryError;
 use crate::exchange::Request;
 use crate::http::{Call, HttpError, IDLE, Method, Profile, Proxies, Transport, authority, is_loopback};
-use crate::options::ClientOptions;
+use crate::options::{ClientOptions, Mirrors};
 use crate::repository::Repository;
 use crate::routes::{self, Conf, Endpoint, Scheme, host_of};
 use crate::tls::{Roots, Trust};
 use crate::uploads::Sessions;
-
-/// A host that could not be reached is not tried again for so long, so that not every image waits for it.
-const DOWN: Duration = Duration::from_secs(30);
 
 /// A client for registries and web servers. Cheap to share; all methods take `&self`.
 pub struct Client {
@@ -79,7 +76,10 @@ impl Client {
     /// # Errors
     /// When a configuration file cannot be understood, or says that the repository is blocked.
     pub fn repository(&self, reference: &Reference) -> Result<Repository<'_>, RegistryError> {
-        let routes = routes::find(&*self.conf()?, &self.options, reference)?;
+        let routes = match self.options.mirrors {
+            Mirrors::Configured => routes::find(&*self.conf()?, &self.options, reference)?,
+            Mirrors::Ignored => routes::direct(&self.options, reference)?,
+        };
         Ok(Repository::new(self, reference, routes))
     }
 
@@ -196,7 +196,7 @@ impl Client {
 
     /// Whether a host could not be reached a moment ago.
     pub(crate) fn is_down(&self, host: &str) -> bool {
-        lock(&self.down).get(host).is_some_and(|since| since.elapsed() < DOWN)
+        lock(&self.down).get(host).is_some_and(|since| since.elapsed() < self.options.down_for)
     }
 
     pub(crate) fn set_down(&self, host: &str) {

@@ -27,6 +27,6 @@ pub use client::{Client, redacted};
 pub use credentials::{Credentials, Login, Logins, Secret};
 pub use download::Download;
 pub use error::{RegistryError, ServerMessage, Tried};
-pub use options::{ClientOptions, Notice};
+pub use options::{ClientOptions, Mirrors, Notice};
 pub use repository::Repository;
 pub use tls::Tls;

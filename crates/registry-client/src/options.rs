@@ -29,10 +29,24 @@ pub struct ClientOptions {
     pub registries_conf: Option<PathBuf>,
     /// Directories with `HOST/hosts.toml` as containerd reads them.
     pub hosts_dirs: Vec<PathBuf>,
+    /// Whether a registry's mirrors are asked before it.
+    pub mirrors: Mirrors,
+    /// How long a host that could not be reached is not tried again, so that not every image waits for it.
+    pub down_for: Duration,
     /// Where interrupted uploads are remembered; none for the usual place of this user.
     pub state_dir: Option<PathBuf>,
     /// Who is told what the user should see: warnings of registries, retries, mirrors that do not answer.
     pub notice: Notice,
+}
+
+/// Whether the files that say where registries are (`registries.conf`, `hosts.toml`) are followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mirrors {
+    /// They are.
+    #[default]
+    Configured,
+    /// A registry is asked itself: for who is a mirror, and could be sent to itself.
+    Ignored,
 }
 
 impl Default for ClientOptions {
@@ -47,6 +61,8 @@ impl Default for ClientOptions {
             retry_delay: Duration::from_millis(500),
             registries_conf: None,
             hosts_dirs: vec![PathBuf::from("/etc/containerd/certs.d")],
+            mirrors: Mirrors::default(),
+            down_for: Duration::from_secs(30),
             state_dir: None,
             notice: Notice::default(),
         }

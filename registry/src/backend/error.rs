@@ -49,6 +49,14 @@ pub enum BackendError {
     /// The place does not take anything.
     #[error("{0} is read only")]
     ReadOnly(String),
+    /// Another server turned out not to have it.
+    #[error("{upstream} does not have {digest}")]
+    Absent {
+        /// Which.
+        upstream: String,
+        /// What.
+        digest: Digest,
+    },
     /// Another server could not answer.
     #[error("{upstream} could not answer: {reason}")]
     Upstream {

@@ -87,6 +87,10 @@ impl Writer for Layered {
         self.below()?.begin(repository)
     }
 
+    fn begin_fetch(&self, repository: &Name, digest: &Digest) -> Result<Box<dyn Upload>, BackendError> {
+        self.below()?.begin_fetch(repository, digest)
+    }
+
     fn resume(&self, repository: &Name, id: &str) -> Result<Option<Box<dyn Upload>>, BackendError> {
         self.below()?.resume(repository, id)
     }

@@ -9,7 +9,9 @@ mod error;
 mod images;
 mod layered;
 mod tree;
+mod upstream;
 
+use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ pub use distribution::{Collected, Distribution, GcOptions, Leftovers, Pruning, R
 pub use error::BackendError;
 pub use images::Images;
 pub use layered::Layered;
+pub use upstream::{PullThrough, Upstream, UpstreamError};
 
 /// A manifest, with the bytes that were pushed.
 #[derive(Clone, Debug)]
@@ -32,16 +35,27 @@ pub struct Stored {
     pub media_type: Arc<str>,
     /// The bytes, exactly as pushed.
     pub bytes: Arc<[u8]>,
-    /// Whence it came, if not from here: `upstream HOST`, or `upstream HOST is gone, from here`.
-    pub origin: Option<Arc<str>>,
+    /// What a registry behind this one had to do with it.
+    pub origin: Option<Origin>,
+}
+
+/// What a registry behind this one had to do with an answer; with the host that images of it are named by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was asked for it just now.
+    Fetched(Arc<str>),
+    /// It did not answer; this is what was here.
+    Unanswered(Arc<str>),
+    /// It does not have it any more; this is what was here.
+    Withdrawn(Arc<str>),
 }
 
 /// A blob that is there; its bytes are opened when they are wanted.
 pub struct Blob<'a> {
     /// Its size in bytes.
     pub size: u64,
-    /// Whence it comes, if not from here.
-    pub origin: Option<Arc<str>>,
+    /// What a registry behind this one had to do with it.
+    pub origin: Option<Origin>,
     /// Opens a range of its bytes; the range lies inside the blob.
     pub open: Box<dyn FnOnce(Range<u64>) -> Result<Body, BackendError> + 'a>,
 }
@@ -93,6 +107,15 @@ pub trait Writer: Send + Sync {
     /// # Errors
     /// When the place does not take it.
     fn begin(&self, repository: &Name) -> Result<Box<dyn Upload>, BackendError>;
+
+    /// Begins an upload of a blob that comes from another registry, or goes on with one that was interrupted: what is
+    /// there already can be read back. Nobody else can take it up by its id.
+    ///
+    /// # Errors
+    /// When the place does not take it.
+    fn begin_fetch(&self, repository: &Name, _digest: &Digest) -> Result<Box<dyn Upload>, BackendError> {
+        self.begin(repository)
+    }
 
     /// An upload of that id that was begun earlier and is not open: a process before this one began it.
     ///
@@ -182,6 +205,14 @@ pub trait Upload: Send {
     /// # Errors
     /// When it cannot be read.
     fn replay(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<(), BackendError>;
+
+    /// The file that the bytes lie in while they come and after, if there is one.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn file(&self) -> Result<Option<File>, BackendError> {
+        Ok(None)
+    }
 
     /// Ends the upload: makes the blob visible in the repository, durably.
     ///

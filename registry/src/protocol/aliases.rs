@@ -3,7 +3,8 @@
 //! ```text
 //! a/b?ns=H     H/a/b, then a/b
 //! H/a/b        as it is, then a/b
-//! a/b          as it is, then docker.io/a/b, then the other hosts by name (and a warning if there are several)
+//! a/b          as it is, then docker.io/a/b, then the other hosts by name (and a warning if there are several); at
+//!              last docker.io/a/b although it is not in the list: the registry behind this one may have it
 //! ```
 //!
 //! Existing images hold names without hosts; images that were carried hold names with them. A name that was not asked
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Context, Fault};
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, Origin};
 use crate::gate::{Action, Need};
 use crate::http::{Head, Response};
 use crate::names::Name;
@@ -100,13 +101,47 @@ pub(crate) fn host_and_path(name: &str) -> Option<(&str, &str)> {
 }
 
 /// A host as the first component of a name, which has no colon: `host_5000` for `host:5000`.
-fn component(host: &str) -> String {
+pub(crate) fn component(host: &str) -> String {
     let host = if host == "registry-1.docker.io" || host == "index.docker.io" { DEFAULT_HOST } else { host };
     host.to_ascii_lowercase().replace(':', "_")
 }
 
-/// Looks something up under all names that may be meant.
+impl Origin {
+    /// Says it in a response.
+    pub(crate) fn note(&self, response: &mut Response) {
+        let (host, said, why) = match self {
+            Self::Fetched(host) => return response.add("X-Sealos-Origin", format_args!("upstream {host}")),
+            Self::Unanswered(host) => (host, "does not answer", "this is what was here"),
+            Self::Withdrawn(host) => (host, "does not have this any more", "this is what was here"),
+        };
+        response.add("X-Sealos-Origin", format_args!("cache of {host}"));
+        response.add("Warning", format_args!("299 - \"{host} {said}; {why}\""));
+    }
+}
+
+/// Looks something up under all names that may be meant. That a registry behind this one does not answer counts only
+/// when none of them is here.
 pub(crate) fn find<T>(
+    context: &Context<'_>,
+    head: &Head<'_>,
+    name: &Name,
+    mut look: impl FnMut(&Name) -> Result<Option<T>, BackendError>,
+) -> Result<Option<Found<T>>, Fault> {
+    let mut unanswered = None;
+    let found = search(context, head, name, |name| match look(name) {
+        Err(error @ BackendError::Upstream { .. }) => {
+            unanswered = Some(error);
+            Ok(None)
+        }
+        found => found,
+    })?;
+    match (found, unanswered) {
+        (None, Some(error)) => Err(error.into()),
+        (found, _) => Ok(found),
+    }
+}
+
+fn search<T>(
     context: &Context<'_>,
     head: &Head<'_>,
     name: &Name,
@@ -153,7 +188,8 @@ pub(crate) fn find<T>(
             return Ok(Some(Found { value, namespace: None, warning }));
         }
     }
-    Ok(None)
+    let default = format!("{DEFAULT_HOST}/{name}").parse::<Name>().ok().filter(|default| !others.contains(default));
+    Ok(default.map(|default| look_up(&default)).transpose()?.flatten().and_then(plain))
 }
 
 fn warning(asked: &Name, taken: &Name, others: &[Name]) -> String {

@@ -15,7 +15,7 @@ const FOREVER: &str = "max-age=31536000";
 pub(super) fn read(context: &Context<'_>, name: &Name, digest: &Digest, head: &Head<'_>) -> Result<Response, Fault> {
     let backend = &context.registry.backend;
     let found = aliases::find(context, head, name, |name| backend.blob(name, digest))?;
-    let mut found = found.ok_or_else(Fault::no_blob)?;
+    let found = found.ok_or_else(Fault::no_blob)?;
     let size = found.value.size;
     let text = digest.to_string();
     let fields = |status| {
@@ -45,8 +45,8 @@ pub(super) fn read(context: &Context<'_>, name: &Name, digest: &Digest, head: &H
         response.add("Content-Range", format_args!("bytes {}-{}/{size}", part.start, part.end - 1));
     }
     found.note(&mut response);
-    if let Some(origin) = found.value.origin.take() {
-        response.add("X-Sealos-Origin", origin);
+    if let Some(origin) = &found.value.origin {
+        origin.note(&mut response);
     }
     Ok(match head.method {
         Method::Head => response.length(part.end - part.start),

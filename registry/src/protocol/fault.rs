@@ -142,6 +142,7 @@ impl From<BackendError> for Fault {
             BackendError::Damaged { .. } => {
                 unknown(Status::INTERNAL_SERVER_ERROR, "what is stored is damaged; ask whoever runs this registry")
             }
+            BackendError::Absent { .. } => Self::no_blob(),
             BackendError::Upstream { .. } => {
                 unknown(Status::BAD_GATEWAY, "the registry behind this one does not answer")
             }

@@ -28,7 +28,7 @@ pub(super) fn read(context: &Context<'_>, name: &Name, which: &Which, head: &Hea
         .with("ETag", format_args!("\"{text}\""));
     found.note(&mut response);
     if let Some(origin) = &stored.origin {
-        response.add("X-Sealos-Origin", origin);
+        origin.note(&mut response);
     }
     if is_known(head, &text) {
         response.status = Status::NOT_MODIFIED;

@@ -19,7 +19,7 @@ use crate::http::{Body, Head, Method, Request, Response, Status};
 use crate::options::Mode;
 use crate::service::Registry;
 
-pub(crate) use aliases::Aliases;
+pub(crate) use aliases::{Aliases, component, host_and_path};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use fault::{Code, Fault};
 pub(crate) use sessions::Sessions;

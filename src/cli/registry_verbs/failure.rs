@@ -28,6 +28,8 @@ pub(crate) enum RegistryFailure {
     NoPlace(PathBuf),
     #[error("`{0}` needs a directory behind it")]
     NoDirectory(String),
+    #[error("`--upstream` has nothing to keep images in: {0} is read only")]
+    NothingToKeepIn(String),
     #[error(transparent)]
     Exposed(#[from] Exposed),
     #[error(transparent)]
@@ -65,6 +67,7 @@ impl RegistryFailure {
                 Some(format!("`sealos registry serve filesystem {}` makes a new registry there", path.display()))
             }
             Self::NoDirectory(_) => Some("such as `sealos registry serve filesystem /var/lib/registry`".to_owned()),
+            Self::NothingToKeepIn(_) => Some("serve `filesystem DIR` as well; what is fetched goes there".to_owned()),
             Self::Unknown(_) => Some("`sealos registry ls` lists what there is".to_owned()),
             Self::NotKept(_) => Some("this machine's images are tidied with `sealos prune`".to_owned()),
             Self::Damaged { .. } => Some("give `--repair URL` of a registry that has the images".to_owned()),
@@ -77,6 +80,7 @@ impl RegistryFailure {
         matches!(
             self,
             Self::NoDirectory(_)
+                | Self::NothingToKeepIn(_)
                 | Self::Exposed(_)
                 | Self::Wrong { .. }
                 | Self::RelativePath(_)

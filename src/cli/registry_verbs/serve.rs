@@ -8,12 +8,14 @@ use clap::Args;
 use registry::access::Guard;
 use registry::access::watched::{Keeper, Reload};
 use registry::access_log::{AccessLog, Destination, Format};
+use registry::backend::{PullThrough, Upstream};
 use registry::listener::Certificates;
 use registry::notify::Manager;
 use registry::options::{Completeness, Mode, ServeOptions};
 use registry::service::Registry;
 use registry::stop::Stop;
 use registry::tls::Tls;
+use registry_client::ClientOptions;
 
 use super::access::AccessArgs;
 use super::failure::RegistryFailure;
@@ -41,7 +43,8 @@ Examples:
   sealos registry serve myapp.tar                         an archive, without unpacking it
   sealos registry serve filesystem /var/lib/registry --anonymous push
   sealos registry serve filesystem /var/lib/registry --listen 0.0.0.0:5000 \\
-      --htpasswd users --tls-cert hub.crt --tls-key hub.key")]
+      --htpasswd users --tls-cert hub.crt --tls-key hub.key
+  sealos registry serve filesystem cache --read-only --upstream docker.io=https://registry-1.docker.io")]
 pub(crate) struct Serve {
     /// What is served
     #[arg(value_name = "PATH")]
@@ -64,6 +67,19 @@ pub(crate) struct Serve {
     /// The largest manifest, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     max_manifest: u16,
+    /// A registry that is asked for images of HOST which are not here, and whose answers are kept; can be given several
+    /// times
+    #[arg(long, value_name = "HOST=URL", help_heading = "Registries behind this one")]
+    upstream: Vec<Upstream>,
+    /// The file with credentials for them
+    #[arg(
+        long,
+        env = "REGISTRY_AUTH_FILE",
+        hide_env = true,
+        value_name = "FILE",
+        help_heading = "Registries behind this one"
+    )]
+    authfile: Option<PathBuf>,
     #[command(flatten)]
     access: AccessArgs,
     /// A file that the process's number is written to
@@ -91,8 +107,8 @@ impl Serve {
         let exposure = if self.unprotected { Exposure::Meant } else { Exposure::Refused };
         let listeners = listeners::open(&self.addresses(), certificates.as_ref(), self.access.protection(), exposure)?;
         let store = world.store_place()?;
-        let backend = place::open(&self.paths, &store, self.how())?;
-        let mut registry = Registry::new(backend, self.options());
+        let mut registry = Registry::new(place::open(&self.paths, &store, self.how())?, self.options());
+        self.look_behind(&mut registry)?;
         let guard =
             Guard::open(self.access.options(), Arc::clone(&registry.counters)).map_err(RegistryFailure::from)?;
         let mut watched: Vec<Arc<dyn Reload>> = guard.watched();
@@ -121,8 +137,22 @@ impl Serve {
         Ok(served.map_err(RegistryFailure::from)?)
     }
 
+    /// What is fetched from elsewhere is kept, whether clients may write or not.
     fn how(&self) -> Use {
-        if self.read_only { Use::Read } else { Use::Write }
+        if self.read_only && self.upstream.is_empty() { Use::Read } else { Use::Write }
+    }
+
+    fn look_behind(&self, registry: &mut Registry) -> Result<(), RegistryFailure> {
+        if self.upstream.is_empty() {
+            return Ok(());
+        }
+        if registry.backend.writer().is_none() {
+            return Err(RegistryFailure::NothingToKeepIn(registry.backend.place()));
+        }
+        let options = ClientOptions { authfile: self.authfile.clone(), ..ClientOptions::default() };
+        let (local, counters) = (Arc::clone(&registry.backend), Arc::clone(&registry.counters));
+        registry.backend = Arc::new(PullThrough::new(local, self.upstream.clone(), &options, counters));
+        Ok(())
     }
 
     fn options(&self) -> ServeOptions {
@@ -156,7 +186,7 @@ impl Serve {
 
     /// What it reads and what it writes.
     pub(super) fn touches(&self, store: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let mut reads: Vec<PathBuf> = self.access.files().map(Path::to_owned).collect();
+        let mut reads: Vec<PathBuf> = self.access.files().map(Path::to_owned).chain(self.authfile.clone()).collect();
         let log = (!matches!(self.access_log.as_str(), "stderr" | "stdout")).then(|| PathBuf::from(&self.access_log));
         let beside = [self.access.token_key(), self.pid_file.as_deref(), log.as_deref()];
         let mut writes: Vec<PathBuf> =

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::PoisonError;
 
 use content::{BlobReader, ContentError, Source};
-use oci::{Descriptor, Reference};
+use oci::{Descriptor, Digest, Reference};
 
 use super::{ACCEPT, Repository};
 use crate::auth::Scope;
@@ -15,6 +15,21 @@ use crate::retry::Pauses;
 use crate::routes::Endpoint;
 
 impl Repository<'_> {
+    /// How large a blob of the repository is, in bytes; none when the repository does not have it or does not tell.
+    ///
+    /// # Errors
+    /// When the registry refuses or does not answer.
+    pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, RegistryError> {
+        let name = format!("{}@{digest}", self.name);
+        let request = Request::new(Method::Head, format!("blobs/{digest}"), &name, Scope::Pull);
+        let ends: Vec<&Endpoint> = self.routes.read.iter().filter(|end| end.roles.pull).collect();
+        match self.send(&ends, &request) {
+            Ok((answer, _)) => Ok(answer.head.length()),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Opens the bytes of a blob or manifest from a byte on, at the first of these servers that has it. Returns the
     /// body, how many bytes of it come before the one asked for (a server may ignore ranges), and the server.
     fn open(&self, ends: &[&Endpoint], what: &Descriptor, from: u64) -> Result<(Body, u64, usize), RegistryError> {

@@ -118,6 +118,15 @@ pub(crate) fn find(conf: &Conf, options: &ClientOptions, name: &Reference) -> Re
     Ok(Routes { read, write: own })
 }
 
+/// The server of a repository itself, whatever the files say.
+///
+/// # Errors
+/// When the certificates for it cannot be read.
+pub(crate) fn direct(options: &ClientOptions, name: &Reference) -> Result<Routes, RegistryError> {
+    let own = endpoint(options, name.registry(), name.repository(), false)?;
+    Ok(Routes { read: vec![own.clone()], write: own })
+}
+
 /// The server of a registry itself, without mirrors; for a repository of it, or for the registry as a whole.
 pub(crate) fn own(
     conf: &Conf,

@@ -1,13 +1,15 @@
 //! Uploads: a file that grows in the repository, with the time of its beginning beside it, as docker-distribution has
 //! them. Nothing is made before the first byte comes.
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use oci::Digest;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::{Inner, paths};
-use crate::backend::tree::{Growing, Start};
+use crate::backend::tree::{Growing, Start, Writing};
 use crate::backend::{BackendError, Upload, Verified};
 use crate::names::Name;
 
@@ -22,6 +24,29 @@ impl Pending {
     pub(super) fn begin(registry: &Arc<Inner>, repository: &Name) -> Result<Self, BackendError> {
         let id = uuid().map_err(BackendError::io("make a random number"))?;
         Ok(Self { registry: Arc::clone(registry), repository: repository.clone(), id, file: None })
+    }
+
+    /// An upload that is named by what it is to become: an interrupted one is found again.
+    pub(super) fn fetch(registry: &Arc<Inner>, repository: &Name, digest: &Digest) -> Result<Self, BackendError> {
+        let id = fetch_id(digest);
+        let path = paths::upload(repository, &id);
+        let failed = |error| registry.failed("write", &path, error);
+        let writing = registry.writing()?;
+        let data = format!("{path}/data");
+        let file = match writing.grow(&data, Start::Again) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => writing.grow(&data, Start::Fresh),
+            file => file,
+        };
+        let file = match file {
+            // Another process began it at the same moment.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Self::begin(registry, repository),
+            file => file.map_err(failed)?,
+        };
+        if !file.claim().map_err(failed)? {
+            return Self::begin(registry, repository);
+        }
+        note_start(writing, &path).map_err(failed)?;
+        Ok(Self { registry: Arc::clone(registry), repository: repository.clone(), id, file: Some(file) })
     }
 
     pub(super) fn resume(registry: &Arc<Inner>, repository: &Name, id: &str) -> Result<Option<Self>, BackendError> {
@@ -59,7 +84,7 @@ impl Pending {
     }
 
     /// The file; begun if it was not.
-    fn file(&mut self) -> Result<&mut Box<dyn Growing>, BackendError> {
+    fn growing(&mut self) -> Result<&mut Box<dyn Growing>, BackendError> {
         let file = match self.file.take() {
             Some(file) => file,
             None => {
@@ -67,11 +92,7 @@ impl Pending {
                 let writing = self.registry.writing()?;
                 writing
                     .grow(&format!("{path}/data"), Start::Fresh)
-                    .and_then(|file| {
-                        let now = content::rfc3339::format(std::time::SystemTime::now());
-                        writing.note(&format!("{path}/startedat"), now.as_bytes())?;
-                        Ok(file)
-                    })
+                    .and_then(|file| note_start(writing, &path).map(|()| file))
                     .map_err(self.failed())?
             }
         };
@@ -90,22 +111,26 @@ impl Upload for Pending {
 
     fn reserve(&mut self, bytes: u64) -> Result<(), BackendError> {
         let failed = self.failed();
-        self.file()?.reserve(bytes).map_err(failed)
+        self.growing()?.reserve(bytes).map_err(failed)
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), BackendError> {
         let failed = self.failed();
-        self.file()?.append(bytes).map_err(failed)
+        self.growing()?.append(bytes).map_err(failed)
     }
 
     fn replay(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<(), BackendError> {
         let failed = self.failed();
-        self.file()?.replay(take).map_err(failed)
+        self.growing()?.replay(take).map_err(failed)
+    }
+
+    fn file(&self) -> Result<Option<File>, BackendError> {
+        self.file.as_ref().map_or(Ok(None), |file| file.file()).map_err(self.failed())
     }
 
     fn commit(mut self: Box<Self>, verified: &Verified) -> Result<(), BackendError> {
         let failed = self.failed();
-        self.file()?.settle().map_err(failed)?;
+        self.growing()?.settle().map_err(failed)?;
         let path = self.path();
         let Self { registry, repository, file, .. } = *self;
         let Some(file) = file else { return Ok(()) };
@@ -121,6 +146,16 @@ impl Upload for Pending {
     }
 }
 
+fn note_start(writing: &dyn Writing, path: &str) -> io::Result<()> {
+    writing.note(&format!("{path}/startedat"), content::rfc3339::format(std::time::SystemTime::now()).as_bytes())
+}
+
+/// The UUID of version 8 (RFC 9562) that a blob is fetched under.
+fn fetch_id(digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30])
+}
+
 /// A random UUID of version 4 (RFC 9562).
 fn uuid() -> io::Result<String> {
     let mut bytes = [0u8; 16];
@@ -131,8 +166,11 @@ fn uuid() -> io::Result<String> {
     Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
 }
 
+/// Whether a client can have got it: not of version 8, which is how blobs are fetched.
 fn is_uuid(text: &str) -> bool {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     let dashes = [8, 13, 18, 23];
-    text.len() == 36 && text.bytes().enumerate().all(|(at, b)| if dashes.contains(&at) { b == b'-' } else { is_hex(b) })
+    text.len() == 36
+        && text.as_bytes()[14] != b'8'
+        && text.bytes().enumerate().all(|(at, b)| if dashes.contains(&at) { b == b'-' } else { is_hex(b) })
 }

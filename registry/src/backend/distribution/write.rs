@@ -167,6 +167,10 @@ impl Writer for Distribution {
         Ok(Box::new(Pending::begin(&self.0, repository)?))
     }
 
+    fn begin_fetch(&self, repository: &Name, digest: &Digest) -> Result<Box<dyn Upload>, BackendError> {
+        Ok(Box::new(Pending::fetch(&self.0, repository, digest)?))
+    }
+
     fn resume(&self, repository: &Name, id: &str) -> Result<Option<Box<dyn Upload>>, BackendError> {
         Ok(Pending::resume(&self.0, repository, id)?.map(|pending| Box::new(pending) as Box<dyn Upload>))
     }

@@ -331,6 +331,17 @@ impl Growing for GrowingFile {
         Ok(())
     }
 
+    fn file(&self) -> io::Result<Option<File>> {
+        self.file.try_clone().map(Some)
+    }
+
+    fn claim(&self) -> io::Result<bool> {
+        match rustix::fs::flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            result => Ok(result.map(|()| true)?),
+        }
+    }
+
     fn settle(&mut self) -> io::Result<()> {
         if self.reserved {
             // Space beyond the end goes back; the length stays.

@@ -7,6 +7,7 @@
 pub(super) mod disk;
 pub(super) mod memory;
 
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -117,6 +118,16 @@ pub(super) trait Growing: Send {
 
     /// Reads everything back.
     fn replay(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()>;
+
+    /// The file itself, if there is one.
+    fn file(&self) -> io::Result<Option<File>> {
+        Ok(None)
+    }
+
+    /// Whether nobody else has claimed it; nobody else can from now on, until it is dropped.
+    fn claim(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 
     /// Makes the bytes durable, before the locks are taken that `place` needs.
     fn settle(&mut self) -> io::Result<()>;
