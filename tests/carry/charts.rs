@@ -44,11 +44,8 @@ fn dependencies_hooks_tests_definitions_and_annotations_are_looked_at() {
             ),
             (
                 "charts/app/templates/hook.yaml",
-                format!(
-                    "{}",
-                    pod("hook", "r.example/hook:1")
-                        .replace("{name: hook}", "{name: hook, annotations: {helm.sh/hook: pre-install}}")
-                ),
+                pod("hook", "r.example/hook:1")
+                    .replace("{name: hook}", "{name: hook, annotations: {helm.sh/hook: pre-install}}"),
             ),
             (
                 "charts/app/templates/tests/t.yaml",
