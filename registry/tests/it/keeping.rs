@@ -280,8 +280,10 @@ fn an_acknowledged_push_survives_being_killed() {
                 Some(digest.to_string().as_str())
             );
         }
-        // The moments differ from round to round.
+        // The moments differ from round to round, and begin with the first push that was acknowledged.
+        let (begun, begins) = std::sync::mpsc::channel();
         let killer = std::thread::spawn(move || {
+            begins.recv_timeout(crate::deadline::LONG).ok();
             std::thread::sleep(Duration::from_millis(40 + round * 37));
             child.kill();
             child.wait()
@@ -291,7 +293,10 @@ fn an_acknowledged_push_survives_being_killed() {
             let tag = format!("{round}-{number}");
             let layer = vec![u8::try_from(number % 251).unwrap(); 200_000 + number];
             match client.push_image("kill/a", &tag, &layer) {
-                Some((digest, 201)) => acknowledged.push((tag, digest)),
+                Some((digest, 201)) => {
+                    acknowledged.push((tag, digest));
+                    begun.send(()).ok();
+                }
                 Some((_, status)) => panic!("{tag}: {status}"),
                 None => break,
             }
