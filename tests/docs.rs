@@ -43,6 +43,12 @@ fn run(document: &str) {
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_sealos"));
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
     for (line, block) in blocks {
+        // What a server of the block before has said would be read as what the next one says, if that is slow to start.
+        for entry in fs::read_dir(dir.path()).unwrap().map(Result::unwrap) {
+            if entry.path().extension().is_some_and(|extension| extension == "url") {
+                fs::remove_file(entry.path()).unwrap();
+            }
+        }
         // Killed with everything that it has begun when it does not end; and what it left running goes with it.
         let mut bash = Command::new("timeout");
         let output = bash
@@ -79,6 +85,11 @@ fn the_blocks_of_the_image_guide_run() {
 #[test]
 fn the_blocks_of_the_run_guide_run() {
     run("docs/run.md");
+}
+
+#[test]
+fn the_blocks_of_the_registry_guide_run() {
+    run("docs/registry.md");
 }
 
 #[test]
