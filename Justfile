@@ -20,6 +20,10 @@ bless:
 bench *args:
     tests/bench {{ args }}
 
+# the same for what moves between registries and stores, and for building with carried images (carry-build, carry-rebuild)
+bench-registry *args:
+    tests/bench-registry {{ args }}
+
 # the binary to carry across an air gap
 dist:
     cargo build --release

@@ -93,6 +93,11 @@ fn the_blocks_of_the_registry_guide_run() {
 }
 
 #[test]
+fn the_blocks_of_the_guide_to_carried_images_run() {
+    run("docs/carried-images.md");
+}
+
+#[test]
 fn the_blocks_of_the_guide_to_access_run() {
     run("docs/registry-access.md");
 }

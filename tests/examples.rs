@@ -91,3 +91,36 @@ fn rootfs_has_its_labels_and_runs() {
     let label = sealos(dir.path(), &["inspect", "-f", "{{.OCIv1.config.Labels.init}}", "rootfs:v1"]);
     assert_eq!(label.trim(), "init.sh $registryDomain $registryPort");
 }
+
+/// The images that the example carries, made here and for both platforms: the lock in the example pins them.
+fn shop(dir: &Path, source: &Path) {
+    for app in ["web:1.4", "backup:2.0"] {
+        let (name, _) = app.split_once(':').unwrap();
+        let from = source.join("apps").join(name);
+        let tag = format!("registry.example/shop/{app}");
+        sealos(dir, &["build", "-q", "--platform", "linux/amd64,linux/arm64", "-t", &tag, from.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn carried_carries_what_its_chart_and_its_list_ask_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("Kubefile-examples/carried");
+    let at = source.to_str().unwrap();
+    shop(dir.path(), &source);
+    if std::env::var_os("BLESS").is_some() {
+        let both = ["--platform", "linux/amd64,linux/arm64"];
+        sealos(dir.path(), &[&["build", "-q", "--lock"][..], &both, &[at]].concat());
+    }
+    // The lock of the example fits what is built here and now.
+    sealos(dir.path(), &["build", "-q", "--locked", "--pull=never", "-t", "carried:v1", at]);
+    let listed = sealos(dir.path(), &["images", "list", "--why", "carried:v1"]);
+    for text in ["registry.example/shop/web:1.4\n", "registry.example/shop/backup:2.0\n", "web.yaml:15", "shim/tools:2"]
+    {
+        assert!(listed.contains(text), "`{text}` is not in\n{listed}");
+    }
+    let said = sealos(dir.path(), &["run", "carried:v1"]);
+    for text in ["images are served at 127.0.0.1:", "would be installed with 2 replicas"] {
+        assert!(said.contains(text), "`{text}` is not in\n{said}");
+    }
+}

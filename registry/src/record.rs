@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::http::{Date, Method, Peer, Status};
+use crate::http::{Method, Peer, Status};
 
 /// The kinds of requests, for figures and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,13 +104,4 @@ pub struct NoLog;
 
 impl Log for NoLog {
     fn record(&self, _record: &Record<'_>) {}
-}
-
-/// A time as RFC 3339 has it, in UTC and whole seconds.
-pub fn rfc3339(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let date = Date::of(seconds / 86_400);
-    let second = seconds % 86_400;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", date.year, date.month, date.day)
 }

@@ -1,6 +1,6 @@
 //! Seconds since 1970 as the dates of configurations and annotations.
 
-use crate::report::time::civil;
+use oci::calendar;
 
 /// RFC 3339 in UTC, for years 0 to 9999; others are cut to that range.
 pub(crate) fn rfc3339(seconds: i64) -> String {
@@ -8,7 +8,7 @@ pub(crate) fn rfc3339(seconds: i64) -> String {
     const LAST: i64 = 253_402_300_799;
     let seconds = seconds.clamp(FIRST, LAST);
     let (days, clock) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil(days);
+    let (year, month, day) = calendar::date(days);
     let (hour, minute, second) = (clock / 3_600, clock / 60 % 60, clock % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }

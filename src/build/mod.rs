@@ -124,6 +124,10 @@ pub fn build(request: &BuildRequest, world: &World<'_>) -> Result<BuildOutcome, 
     for warning in &kubefile.warnings {
         world.observer.event(&BuildEvent::Warning(warning.to_string()));
     }
+    if request.format == Format::Docker && !request.annotations.is_empty() {
+        let text = "Docker's format has no annotations: those given are left out; `--format oci` keeps them".to_owned();
+        world.observer.event(&BuildEvent::Warning(text));
+    }
     let ignore = match kubefile_source::ignore_text(request, &text, &context.path)? {
         Some((name, text)) => IgnoreFile::parse(&text, &name)?,
         None => IgnoreFile::default(),

@@ -74,10 +74,11 @@ fn append<W: Write>(tar: &mut TarWriter<W>, item: &Item, opener: &mut Opener) ->
             let mut entry = item.entry.clone();
             entry.xattrs = super::xattr::of_open(&file).map_err(named("read the extended attributes of"))?;
             let mut file = File::from(file);
-            if !matches!(entry.kind, EntryKind::File { .. }) {
+            let EntryKind::File { size } = entry.kind else {
                 return tar.append(&entry, &mut io::empty()).map_err(BuildError::Tar);
-            }
-            tar.append(&entry, &mut file).map_err(|error| match error {
+            };
+            // Not asked for more than was announced: whether there is more, the facts tell.
+            tar.append(&entry, &mut (&mut file).take(size)).map_err(|error| match error {
                 TarError::Content { source, .. } => named("read")(source),
                 TarError::Changed { .. } => BuildError::SourceChanged { path: base.name(path) },
                 other => BuildError::Tar(other),

@@ -127,7 +127,7 @@ pub(crate) struct Build {
     #[arg(long, value_name = "OPTION", value_parser = security_opt)]
     pub(crate) security_opt: Vec<Security>,
     /// Threads that compress [default: the number of processors]
-    #[arg(long, alias = "max-pull-procs", value_name = "N")]
+    #[arg(long, alias = "max-pull-procs", value_name = "N", overrides_with = "jobs")]
     pub(crate) jobs: Option<usize>,
     /// Print the id only, no progress
     #[arg(short, long)]

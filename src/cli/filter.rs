@@ -1,4 +1,4 @@
-//! `--filter KEY=VALUE` of `images` and `prune`: which images are meant.
+//! `--filter KEY=VALUE[,KEY=VALUE…]` of `images` and `prune`: which images are meant.
 //!
 //! Filters of different keys must all hold; of several with one key, one must, except `label`, where all must. `!=`
 //! turns a filter round, and all of those must hold.
@@ -50,6 +50,17 @@ enum Test {
     Id(String),
     Label(String, Option<String>),
     Reference(Regex),
+}
+
+/// The filters of one argument: a comma ends one where another one begins, so that values may hold commas.
+pub(crate) fn split<'t>(text: &'t str, keys: &[&'static str]) -> Vec<&'t str> {
+    let begins = |rest: &str| {
+        let key = rest.split_once('=').map(|(key, _)| key.strip_suffix('!').unwrap_or(key));
+        key.is_some_and(|key| keys.contains(&key))
+    };
+    let ends: Vec<usize> = text.match_indices(',').map(|(at, _)| at).filter(|at| begins(&text[at + 1..])).collect();
+    let starts = std::iter::once(0).chain(ends.iter().map(|end| end + 1));
+    starts.zip(ends.iter().copied().chain([text.len()])).map(|(start, end)| &text[start..end]).collect()
 }
 
 /// Reads a filter with one of these keys. `moment_of` tells when an image was made.
@@ -202,6 +213,20 @@ mod tests {
         }
         for bad in ["[", "[a", "a\\", "[z-a]"] {
             assert!(glob(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn several_filters_may_stand_in_one_argument() {
+        for (text, want) in [
+            ("dangling=true", &["dangling=true"][..]),
+            ("until=1h,label=a=b", &["until=1h", "label=a=b"]),
+            ("label!=a,b,id=1,label=c", &["label!=a,b", "id=1", "label=c"]),
+            ("label=a=x,until=1h", &["label=a=x", "until=1h"]),
+            ("label=a=x,refrence=1", &["label=a=x,refrence=1"]),
+            ("", &[""]),
+        ] {
+            assert_eq!(split(text, &KEYS), want, "{text}");
         }
     }
 

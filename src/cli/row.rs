@@ -35,7 +35,8 @@ pub(crate) fn filtered(
         let image = images.iter().find(|image| image.summary.root.digest == digest);
         Ok(image.map_or(now, |image| image.created))
     };
-    let filters = texts.iter().map(|text| filter::parse(text, keys, now, &moment_of));
+    let filters = texts.iter().flat_map(|text| filter::split(text, keys));
+    let filters = filters.map(|text| filter::parse(text, keys, now, &moment_of));
     let filters = filters.collect::<Result<Vec<Filter>, _>>()?;
     images.retain(|image| filter::keeps(&filters, image));
     Ok(images)

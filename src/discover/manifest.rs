@@ -18,7 +18,7 @@ use super::found::{Findings, From};
 use super::path::Path;
 use super::place::Place;
 use super::rules::{Identity, Rule, Rules, Triple};
-use super::text::{definite, guessed, listed, unquoted, without_comment};
+use super::text::{definite, guessed, is_well_known, listed, unquoted, without_comment};
 use super::yaml::{self, Node, Value};
 
 /// Manifests in texts of manifests, and so on.
@@ -29,6 +29,18 @@ const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContain
 
 /// Groups whose objects are defined by Kubernetes itself: their pods hold images, and nothing else does.
 const OWN_GROUPS: [&str; 6] = ["", "apps", "batch", "extensions", "policy", "autoscaling"];
+
+/// How the two entries end that hold a repository and its tag.
+const PAIRS: [(&str, &str); 8] = [
+    ("REPOSITORY", "TAG"),
+    ("repository", "tag"),
+    ("_IMAGE", "_TAG"),
+    ("IMAGE", "IMAGE_TAG"),
+    ("IMAGE_NAME", "IMAGE_TAG"),
+    ("-image", "-tag"),
+    ("-image", "-version"),
+    ("image", "image-tag"),
+];
 
 /// Fields whose texts are prose or history.
 const PROSE: [&str; 5] =
@@ -206,8 +218,12 @@ impl Walker<'_, '_> {
             for key in ["command", "args"] {
                 let words = container.get(key).map(Node::items).unwrap_or_default();
                 self.arguments(words, rule, &what);
+                words.iter().for_each(|word| self.script(word, rule, &what));
             }
         }
+        let variables = container.get("env").map(Node::items).unwrap_or_default();
+        let named = variables.iter().filter_map(|it| Some((it.text_of("name")?, it.get("value")?)));
+        self.pairs(&named.collect::<Vec<_>>(), &what);
     }
 
     fn arguments(&mut self, words: &[Node], rule: &Rule, what: &str) {
@@ -224,7 +240,50 @@ impl Walker<'_, '_> {
         }
     }
 
+    /// Arguments inside of a script, such as the one that `sh -c` is given.
+    fn script(&mut self, script: &Node, rule: &Rule, what: &str) {
+        let text = script.text().unwrap_or_default();
+        if !text.contains(char::is_whitespace) {
+            return;
+        }
+        let mut words = text.split_whitespace().peekable();
+        while let Some(word) = words.next() {
+            let (flag, value) = match word.split_once('=') {
+                Some((flag, value)) => (flag, Some(value)),
+                None => (word, words.peek().copied()),
+            };
+            let is_meant = rule.args.iter().any(|pattern| super::glob::matches(pattern, flag));
+            if let (true, Some(value)) = (is_meant, value) {
+                self.take_listed(script, value, &format!("{what}, argument {flag}"), &rule.name);
+            }
+        }
+    }
+
+    /// Repositories and tags that stand in two entries beside each other: `X_IMAGE_REPOSITORY` and `X_IMAGE_TAG`.
+    fn pairs(&mut self, entries: &[(&str, &Node)], what: &str) {
+        for (key, repository) in entries {
+            for (end, tag_end) in PAIRS {
+                let Some(stem) = key.strip_suffix(end) else { continue };
+                let named = |(key, _): &&(&str, &Node)| key.strip_suffix(tag_end) == Some(stem);
+                let Some(tag) = entries.iter().find(named).and_then(|(_, node)| node.text()) else { continue };
+                let name = format!("{}:{tag}", repository.text().unwrap_or_default());
+                // A repository may be one of sources as well.
+                let lower = key.to_ascii_lowercase();
+                let says_so = lower.contains("image") || lower.contains("container");
+                let Some(reference) = definite(&name) else { continue };
+                let origin = self.place.origin(repository.line, &format!("{what}, {key}"), "pair");
+                self.taken.insert(*repository);
+                match says_so || is_well_known(reference.registry()) {
+                    true => self.findings.take(reference, From::Registry, origin),
+                    false => self.findings.report(reference, origin),
+                }
+            }
+        }
+    }
+
     fn annotations(&mut self, annotations: &Node, what: &str) {
+        let entries = annotations.entries().iter().map(|(key, node)| (key.as_str(), node));
+        self.pairs(&entries.collect::<Vec<_>>(), what);
         let rules = self.rules;
         for (key, value) in annotations.entries() {
             let meant = |rule: &&Rule| rule.annotations.iter().any(|pattern| super::glob::matches(pattern, key));
@@ -273,7 +332,12 @@ impl Walker<'_, '_> {
         let shown = object.shown();
         let named = rules.iter().flat_map(|rule| &rule.manifests).flat_map(|path| path.select(node));
         let named: Vec<&Node> = named.collect();
-        named.into_iter().for_each(|text| self.text(text, &shown));
+        for text in named {
+            self.text(text, &shown);
+            for rule in rules.iter().filter(|rule| !rule.manifests.is_empty()) {
+                self.composed_inside(rule, text, &shown);
+            }
+        }
         if object.group.is_empty() && object.kind == "ConfigMap" {
             self.data(node.get("data"), &shown);
         }
@@ -294,13 +358,32 @@ impl Walker<'_, '_> {
 
     fn data(&mut self, data: Option<&Node>, shown: &str) {
         let rules = self.rules;
-        for (key, value) in data.map(Node::entries).unwrap_or_default() {
+        let entries = data.map(Node::entries).unwrap_or_default();
+        self.pairs(&entries.iter().map(|(key, node)| (key.as_str(), node)).collect::<Vec<_>>(), shown);
+        for (key, value) in entries {
             let what = format!("{shown}, key {key}");
+            if is_image_key(key) {
+                self.take_definite(value, &what, "field");
+            }
             let meant = |rule: &&Rule| rule.env.iter().any(|pattern| super::glob::matches(pattern, key));
             for rule in rules.general().filter(meant) {
                 self.take_listed(value, value.text().unwrap_or_default(), &what, &rule.name);
             }
             self.text(value, &what);
+        }
+    }
+
+    /// Names that a rule makes of values in a text of a manifest.
+    fn composed_inside(&mut self, rule: &Rule, value: &Node, what: &str) {
+        // A text that is no YAML was looked at as lines.
+        let documents = value.text().and_then(|text| yaml::documents(text).ok()).unwrap_or_default();
+        for document in &documents {
+            for (name, line) in rule.compose.iter().filter_map(|composed| composed.name(document)) {
+                if let Some(reference) = definite(&name) {
+                    let origin = self.place.inside(value, what.to_owned()).origin(line, "", &rule.name);
+                    self.findings.take(reference, From::Registry, origin);
+                }
+            }
         }
     }
 
@@ -349,7 +432,8 @@ impl Walker<'_, '_> {
     fn lines(&mut self, text: &str) {
         for (at, line) in text.lines().enumerate() {
             let line = without_comment(line);
-            let Some((key, value)) = line.trim_start_matches("- ").split_once(':') else { continue };
+            // TOML and INI write `=`.
+            let Some((key, value)) = line.trim_start_matches("- ").split_once([':', '=']) else { continue };
             let key = unquoted(key.trim());
             let value = unquoted(value.trim().trim_end_matches(','));
             if let (true, Some(reference)) = (is_image_key(key), definite(value)) {
@@ -360,15 +444,17 @@ impl Walker<'_, '_> {
 
     /// Fields called `image`, and repositories with their tags.
     fn fields(&mut self, node: &Node, what: &str, rule: &str) {
-        let usual = Triple::usual(Path::default());
+        let shapes = Triple::shapes();
+        let inner = Triple::inside_of_an_image();
         let mut open = vec![node];
         while let Some(node) = open.pop() {
             open.extend(node.items());
             open.extend(node.entries().iter().filter(|(key, _)| key != "status").map(|(_, node)| node));
-            if node.get("repository").is_some() {
-                self.triple(&usual, node, what, rule);
-            }
+            shapes.iter().for_each(|shape| self.triple(shape, node, what, rule));
             for (key, value) in node.entries() {
+                if is_image_key(key) {
+                    inner.iter().for_each(|shape| self.triple(shape, value, what, rule));
+                }
                 if is_image_key(key) && !self.taken.contains(&std::ptr::from_ref(value)) {
                     self.take_definite(value, what, rule);
                 }
@@ -410,10 +496,15 @@ impl Walker<'_, '_> {
     }
 }
 
-/// Whether a key is called after an image: `image`, `sidecarImage`, `init_image`.
+/// Whether a key is called after an image: `image`, `sidecarImage`, `init_image`, `imageRef`.
 fn is_image_key(key: &str) -> bool {
+    let key = key.strip_suffix("Ref").unwrap_or(key);
     let lower = key.to_ascii_lowercase();
-    lower == "image" || lower.ends_with("-image") || lower.ends_with("_image") || key.ends_with("Image")
+    lower == "image"
+        || lower.ends_with(".image")
+        || lower.ends_with("-image")
+        || lower.ends_with("_image")
+        || key.ends_with("Image")
 }
 
 #[cfg(test)]

@@ -58,6 +58,11 @@ const REGISTRIES: &[&str] = &[
 /// Endings of registries that people have of their own at large providers.
 const PROVIDERS: &[&str] = &[".gcr.io", ".pkg.dev", ".azurecr.io", ".amazonaws.com", ".aliyuncs.com", ".icr.io"];
 
+/// Whether a registry serves images to everybody.
+pub(crate) fn is_well_known(registry: &str) -> bool {
+    REGISTRIES.contains(&registry) || PROVIDERS.iter().any(|end| registry.ends_with(end))
+}
+
 /// The names of images that a text seems to hold, among other things. A guess: for reports.
 pub(crate) fn guessed(text: &str) -> Vec<Reference> {
     if let Some(reference) = guess_whole(text) {
@@ -88,20 +93,18 @@ fn guess_word(word: &str) -> Option<Reference> {
         return None;
     }
     let registry = reference.registry();
-    let is_known = REGISTRIES.contains(&registry) || PROVIDERS.iter().any(|end| registry.ends_with(end));
+    let is_known = is_well_known(registry);
     let is_written = word.starts_with(registry);
     let is_named = reference.tag().is_some() && is_written && registry.contains('.');
     (reference.digest().is_some() || is_named || is_known && is_written && word.contains('/')).then_some(reference)
 }
 
-/// `host.example/path:8080` and the like.
+/// `svc.namespace.svc/path:8080`: an address inside a cluster. Elsewhere a number behind a path is a tag: reporting too
+/// much costs a line, reporting too little an image.
 fn is_port(reference: &Reference) -> bool {
     let digits = |tag: &str| tag.len() >= 2 && tag.len() <= 5 && tag.bytes().all(|b| b.is_ascii_digit());
-    reference.digest().is_none() && reference.tag().is_some_and(digits) && reference.registry().contains('.') && {
-        // `quay.io/a/b:15` is an image of version 15 all the same.
-        let registry = reference.registry();
-        !REGISTRIES.contains(&registry) && !PROVIDERS.iter().any(|end| registry.ends_with(end))
-    }
+    let is_inside = [".svc", ".local", ".internal"].iter().any(|end| reference.registry().ends_with(end));
+    is_inside && reference.digest().is_none() && reference.tag().is_some_and(digits)
 }
 
 #[cfg(test)]
@@ -142,6 +145,7 @@ mod tests {
             ("host.example:8080", &[]),
             ("svc.ns.svc/path:8080", &[]),
             ("quay.io/prometheus/postgres:15", &["quay.io/prometheus/postgres:15"]),
+            ("docker run hub.example/postgres:15 x", &["hub.example/postgres:15"]),
             ("https://example.com/a/b:1", &[]),
             ("a/b", &[]),
             ("10/20:30", &[]),

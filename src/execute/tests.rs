@@ -402,10 +402,19 @@ fn an_interrupted_run_says_so_and_continues() {
 const KILLED: &str = "SEALOS_TEST_KILLED_RUN";
 const SLOW: [&str; 3] = ["echo 1 >> ran", "echo 2 >> ran; test -e go || exec sleep 600", "echo 3 >> ran"];
 
-#[test]
-#[ignore = "is the program that another test kills"]
-fn the_run_that_is_killed() {
-    let layout = Layout::at(std::env::var_os(KILLED).unwrap());
+/// A program that does not outlive the test.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// The program that the next test kills.
+fn run_until_killed(directory: &std::ffi::OsStr) {
+    let layout = Layout::at(directory);
     let (interrupt, files) = (Interrupt::default(), Tree(vec![("a.txt", "", 0o644)], Cell::new(0)));
     let transport = Local::new(vars_os(), interrupt.clone());
     let world = World {
@@ -420,26 +429,31 @@ fn the_run_that_is_killed() {
 
 #[test]
 fn a_run_that_is_killed_in_the_middle_takes_its_command_along_and_is_continued() {
+    if let Some(directory) = std::env::var_os(KILLED) {
+        return run_until_killed(&directory);
+    }
     let bench = Bench::new(&[]);
     let desired = bench.desired("application", &SLOW, &[]);
     let directory = &desired.mounts[0].directory;
     let mut program = std::process::Command::new(std::env::current_exe().unwrap());
     program
-        .args(["--ignored", "--exact", "execute::tests::the_run_that_is_killed"])
+        .args([
+            "--exact",
+            "execute::tests::a_run_that_is_killed_in_the_middle_takes_its_command_along_and_is_continued",
+        ])
         .env(KILLED, bench.directory.path());
-    let mut program = program.stdout(Stdio::null()).spawn().unwrap();
+    let mut program = Killed(program.stdout(Stdio::null()).spawn().unwrap());
     let deadline = Instant::now() + Duration::from_secs(60);
     while fs::read_to_string(directory.join("ran")).unwrap_or_default() != "1\n2\n" {
         assert!(
-            Instant::now() < deadline && program.try_wait().unwrap().is_none(),
+            Instant::now() < deadline && program.0.try_wait().unwrap().is_none(),
             "it never came to its second command"
         );
         std::thread::sleep(Duration::from_millis(20));
     }
     let error = bench.run(&desired, Repeat::Continue).unwrap_err();
-    assert!(matches!(error, ExecuteError::Locked { pid: Some(pid), .. } if pid == program.id()), "{error}");
-    program.kill().unwrap();
-    program.wait().unwrap();
+    assert!(matches!(error, ExecuteError::Locked { pid: Some(pid), .. } if pid == program.0.id()), "{error}");
+    drop(program);
     let in_there = |process: &fs::DirEntry| {
         fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == directory.canonicalize().unwrap())
     };

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use oci::calendar;
+
 /// A moment, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {
@@ -70,7 +72,7 @@ impl From<SystemTime> for Moment {
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, second) = (self.seconds.div_euclid(86_400), self.seconds.rem_euclid(86_400));
-        let (year, month, day) = civil(days);
+        let (year, month, day) = calendar::date(days);
         let (hour, minute) = (second / 3_600, second / 60 % 60);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}", second % 60)?;
         if self.nanos > 0 {
@@ -132,9 +134,9 @@ fn numbers<const N: usize>(text: &str, separator: char, widths: [usize; N]) -> O
 
 fn parse_date(text: &str) -> Option<i64> {
     let [year, month, day] = numbers(text, '-', [4, 2, 2])?;
-    let days = days_from_civil(year, month, day);
+    let days = calendar::days(year, month, day);
     // Reading the day number back refuses 31 April and the 29 February of common years.
-    ((1..=12).contains(&month) && civil(days) == (year, month, day)).then_some(days)
+    ((1..=12).contains(&month) && calendar::date(days) == (year, month, day)).then_some(days)
 }
 
 fn parse_zone(text: &str) -> Option<i64> {
@@ -151,28 +153,6 @@ fn parse_fraction(text: &str) -> Option<u32> {
         return None;
     }
     format!("{text:0<9}").get(..9)?.parse().ok()
-}
-
-/// Days since 1970-01-01 of a day in the proleptic Gregorian calendar. Years are counted from March, so that the leap
-/// day is the last of its year.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-/// Year, month and day of a day counted from 1970-01-01: the other way round.
-pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

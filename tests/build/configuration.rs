@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use sealos::build::Platforms;
+use sealos::build::{Format, Platforms};
 
 use super::support::{Lab, name};
 
@@ -97,6 +97,20 @@ fn the_command_line_adds_labels_environment_and_annotations() {
     assert_eq!(built.config().config.labels["l"], "2");
     assert_eq!(built.image.manifest.value().annotations["org.example"], "x");
     assert!(!built.config().config.labels.keys().any(|label| label.contains("version")));
+}
+
+#[test]
+fn annotations_that_the_format_cannot_hold_are_not_left_out_silently() {
+    let lab = Lab::new();
+    for (format, want) in [(Format::Oci, 0), (Format::Docker, 1)] {
+        let built = lab.build_with("FROM scratch\nLABEL l=1\n", |request| {
+            request.format = format;
+            request.annotations = vec![("org.example".into(), "x".into())];
+        });
+        assert_eq!(built.unwrap().image.manifest.value().annotations.len(), 1 - want, "{format:?}");
+        let said = lab.warnings().iter().filter(|text| text.contains("Docker's format has no annotations")).count();
+        assert_eq!(said, want, "{format:?}");
+    }
 }
 
 #[test]

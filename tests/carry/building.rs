@@ -44,7 +44,7 @@ fn a_cluster_image_is_an_index_with_root_carried_and_lock() {
     }
     let host = oci::Platform::host().to_string();
     assert_eq!(manifests[1]["annotations"]["io.sealos.carried.platform"], host);
-    assert_eq!(manifests[3]["artifactType"], "application/vnd.sealos.image-lock.v1");
+    assert_eq!(manifests[3]["annotations"]["io.sealos.carried.lock"], "images.lock.json");
 
     let lock = lock(&sandbox, "app:v1");
     let images = lock["images"].as_array().unwrap();

@@ -123,7 +123,7 @@ fn a_chart_that_cannot_be_rendered_is_an_error_unless_allowed() {
             (
                 "charts/bad/templates/p.yaml",
                 format!(
-                    "# one\n# two\n{{{{ required \"a password is needed\" .Values.password }}}}\n{}",
+                    "# one\n# two\n# {{{{ required \"a password is needed\" .Values.password }}}}\n{}",
                     pod("p", "r.example/p:1")
                 ),
             ),

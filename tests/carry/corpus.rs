@@ -383,3 +383,18 @@ fn kustomizations_are_built_by_a_program_that_is_there_or_asked_for() {
     let said = String::from_utf8_lossy(&without.stderr).into_owned();
     assert!(!without.status.success() && said.contains("kubectl") && said.contains("manifests/over"), "{said}");
 }
+
+#[test]
+fn rules_of_the_context_say_where_else_images_are() {
+    let sandbox = Sandbox::new();
+    let rules = "rules:\n- name: acme\n  for: [acme.example/*]\n  images: [spec.runner, \"spec.workers[*].what\"]\n  triples:\n  - {at: spec.server, registry: host, repository: path, tag: version}\n  compose: [{image: \"r.example/engine:{spec.version}\"}]\n- name: words\n  env: [ACME_SIDECAR]\n  args: [--acme-helper]\n";
+    let manifests = "apiVersion: acme.example/v1\nkind: Widget\nspec:\n  version: 4.5\n  runner: r.example/runner:1\n  workers: [{what: r.example/w1}, {what: \"r.example/w2:2\"}]\n  server: {host: r.example, path: team/server, version: \"3\"}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - image: r.example/p:1\n    env: [{name: ACME_SIDECAR, value: r.example/side:1}]\n    args: [--acme-helper=r.example/helper:1, --log=debug]\n";
+    let files: &[(&str, &[u8])] =
+        &[("images.rules.yaml", rules.as_bytes()), ("manifests/a.yaml", manifests.as_bytes())];
+    let context = sandbox.context("app", "FROM scratch\n", files);
+    let said = sandbox.sealos(&["images", "list", &context]);
+    let want = ["engine:4.5", "helper:1", "p:1", "runner:1", "side:1", "team/server:3", "w1:latest", "w2:2"];
+    assert_eq!(said.stdout, want.map(|name| format!("r.example/{name}\n")).concat(), "{}", said.stderr);
+    fs::write(format!("{context}/images.rules.yaml"), "rules: [{name: x, imagez: [a]}]\n").unwrap();
+    sandbox.sealos(&["images", "list", &context]).refused(&["images.rules.yaml", "line 1", "`imagez`"]);
+}

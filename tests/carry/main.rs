@@ -7,6 +7,7 @@ mod building;
 mod charts;
 mod corpus;
 mod kubefiles;
+mod moving;
 mod upstream;
 
 #[path = "../sandbox/mod.rs"]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,24 +13,33 @@ pub(crate) struct Upstream {
     child: Option<Child>,
     port: u16,
     directory: tempfile::TempDir,
+    data: PathBuf,
     is_closed: bool,
 }
 
 impl Upstream {
     /// One that is open to everybody.
     pub(crate) fn open() -> Self {
-        Self::start(tempfile::tempdir().unwrap(), None, false)
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        Self::start(directory, data, false)
+    }
+
+    /// One over a directory that is there.
+    pub(crate) fn over(data: PathBuf) -> Self {
+        Self::start(tempfile::tempdir().unwrap(), data, false)
     }
 
     /// One for `me` with `hunter2` only.
     pub(crate) fn closed() -> Self {
-        Self::start(tempfile::tempdir().unwrap(), None, true)
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        Self::start(directory, data, true)
     }
 
-    fn start(directory: tempfile::TempDir, port: Option<u16>, is_closed: bool) -> Self {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let port = port.unwrap_or_else(free);
-        let mut upstream = Self { child: None, port, directory, is_closed };
+    fn start(directory: tempfile::TempDir, data: PathBuf, is_closed: bool) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut upstream = Self { child: None, port, directory, data, is_closed };
         let auth = match is_closed {
             true => {
                 let users = upstream.at("users");
@@ -41,7 +50,7 @@ impl Upstream {
         };
         let config = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n{auth}",
-            upstream.at("data")
+            upstream.data.display()
         );
         fs::write(upstream.at("config.yml"), config).unwrap();
         upstream.go();
@@ -53,7 +62,7 @@ impl Upstream {
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(self.at("config.yml")).stdout(Stdio::null()).stderr(Stdio::null());
         self.child = Some(command.spawn().expect("docker-registry is installed (tests/run does it)"));
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(Instant::now() < end, "nobody listens on {}", self.port);
             std::thread::sleep(Duration::from_millis(20));
@@ -116,7 +125,7 @@ impl Upstream {
     /// The blobs that it has, with their sizes in bytes.
     pub(crate) fn blobs(&self) -> Vec<(String, u64)> {
         let mut found = Vec::new();
-        let top = Path::new(&self.at("data")).join("docker/registry/v2/blobs/sha256");
+        let top = self.data.join("docker/registry/v2/blobs/sha256");
         for directory in fs::read_dir(top).into_iter().flatten() {
             for blob in fs::read_dir(directory.unwrap().path()).unwrap() {
                 let path = blob.unwrap().path();

@@ -11,26 +11,26 @@ use sealos::yaml::{self, Numbers};
 use serde_json::Value as Json;
 
 use crate::generated::{Case, cases};
-use crate::oracle;
+use crate::{oracle, process};
 
 /// The binary, of the same module version as the library that the other tests ask.
 pub(crate) fn helm() -> &'static Path {
     static HELM: OnceLock<PathBuf> = OnceLock::new();
-    HELM.get_or_init(|| oracle::build("helm.sh/helm/v3/cmd/helm", "helm"))
+    HELM.get_or_init(|| oracle::build("helm", "helm.sh/helm/v3/cmd/helm", "helm"))
 }
 
 /// `helm template` with nothing of this machine's configuration.
 pub(crate) fn template(chart: &Path, arguments: &[&str]) -> Result<String, String> {
     let home = tempfile::tempdir().unwrap();
-    let output = Command::new(helm())
+    let mut command = Command::new(helm());
+    command
         .args(["template", "release-name"])
         .arg(chart)
         .args(["--kube-version", "v1.34.0"])
         .args(arguments)
         .env("HOME", home.path())
-        .env_remove("KUBECONFIG")
-        .output()
-        .expect("helm was just built");
+        .env_remove("KUBECONFIG");
+    let output = process::run(&mut command, Vec::new(), process::RENDERING);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }

@@ -1,12 +1,13 @@
 //! Helm's own library behind a pipe: questions in, answers out, one JSON document a line.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::Value as Json;
+
+use crate::{answers, process};
 
 /// What the oracle said.
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -27,37 +28,47 @@ pub(crate) fn go() -> Command {
     go
 }
 
-/// Builds a package of the oracle's module, whose `go.sum` pins every version.
-pub(crate) fn build(package: &str, name: &str) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles/helm");
+/// An oracle's module, whose `go.sum` pins every version.
+pub(crate) fn source(oracle: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles").join(oracle)
+}
+
+/// Builds a package of an oracle's module.
+pub(crate) fn build(oracle: &str, package: &str, name: &str) -> PathBuf {
     let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let status = go()
-        .args(["build", "-o"])
-        .arg(&binary)
-        .arg(package)
-        .current_dir(source)
-        .status()
-        .expect("go must be installed: the tests compare with the real Helm");
-    assert!(status.success(), "go build of {package} failed");
+    process::retried(|| {
+        let mut command = go();
+        command.args(["build", "-o"]).arg(&binary).arg(package).current_dir(source(oracle));
+        command
+    });
     binary
 }
 
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build(".", "helm-oracle"))
+    BINARY.get_or_init(|| build("helm", ".", "helm-oracle"))
 }
 
 /// Asks everything at once; one answer a question, in order.
 pub(crate) fn ask(questions: &[Json]) -> Vec<Answer> {
-    let mut child =
-        Command::new(binary()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the oracle was just built");
-    let mut input = child.stdin.take().expect("piped");
+    raw(questions).into_iter().map(answer).collect()
+}
+
+/// The same, where the answers may be those of an earlier run; `turn` tells repetitions of one question apart.
+pub(crate) fn ask_or_recall(turn: &str, questions: &[Json]) -> Vec<Answer> {
+    answers::of(turn, questions, raw).into_iter().map(answer).collect()
+}
+
+fn answer(said: Json) -> Answer {
+    serde_json::from_value(said).expect("an answer")
+}
+
+fn raw(questions: &[Json]) -> Vec<Json> {
     let lines: String = questions.iter().map(|q| format!("{q}\n")).collect();
-    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
-    let output = child.wait_with_output().expect("the oracle ends");
-    writer.join().expect("no panic").expect("the oracle reads all");
+    let output = process::run(&mut Command::new(binary()), lines.into_bytes(), process::RENDERING);
+    assert!(output.status.success(), "the oracle: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
-    let answers: Vec<Answer> =
+    let answers: Vec<Json> =
         text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect();
     assert_eq!(answers.len(), questions.len(), "one answer a question");
     answers

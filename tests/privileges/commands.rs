@@ -101,7 +101,7 @@ fn a_build_that_is_killed_leaves_no_mount_and_no_process() {
         let context = lab.at("context");
         let args = [&["build", "-q"], flags, &[context.as_str()]].concat();
         let mut child = lab.command(User::Root, &format!("killed{number}"), runtimes, &args).spawn().unwrap();
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + Duration::from_secs(120);
         while !traces(&marker).1.iter().any(|words| words.starts_with("sleep") || words.contains("sleep 98765")) {
             assert!(Instant::now() < end, "the command did not start");
             std::thread::sleep(Duration::from_millis(20));
@@ -109,7 +109,7 @@ fn a_build_that_is_killed_leaves_no_mount_and_no_process() {
         std::thread::sleep(Duration::from_millis(100));
         child.kill().unwrap();
         child.wait().unwrap();
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(120);
         while !traces(&marker).1.is_empty() {
             assert!(Instant::now() < end, "{:?}", traces(&marker).1);
             std::thread::sleep(Duration::from_millis(20));
@@ -182,7 +182,7 @@ impl UserAgent {
         let socket = format!("{directory}/socket");
         let drop = ["--reuid", uid, "--regid", uid, "--clear-groups", "ssh-agent", "-D", "-a", &socket];
         let child = Command::new("setpriv").args(drop).stdout(std::process::Stdio::null()).spawn().unwrap();
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(120);
         while !Path::new(&socket).exists() {
             assert!(Instant::now() < end, "the agent does not come up");
             std::thread::sleep(Duration::from_millis(20));

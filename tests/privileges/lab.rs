@@ -227,7 +227,7 @@ fn said(mut command: Command, stdin: &str) -> Said {
     if let Some(mut pipe) = child.stdin.take() {
         pipe.write_all(stdin.as_bytes()).unwrap();
     }
-    Said::from(child.wait_with_output().unwrap())
+    Said::from(crate::sandbox::waited(child))
 }
 
 /// Mode, owner, name and link of each entry of a tar file.

@@ -7,6 +7,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 /// One test's directory.
 pub(crate) struct Sandbox {
@@ -96,7 +99,7 @@ impl Sandbox {
 
     /// Runs sealos to its end.
     pub(crate) fn sealos(&self, args: &[&str]) -> Said {
-        Said::from(self.command(args).output().unwrap())
+        Said::from(finished(&mut self.command(args)))
     }
 
     /// Starts sealos and leaves it running.
@@ -166,10 +169,34 @@ impl Sandbox {
     }
 }
 
+/// How long a program may take that comes to an end by itself.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Runs a program to its end.
+pub(crate) fn finished(command: &mut Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    waited(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
+}
+
+/// Waits for a program's end. One that does not end is killed, so that the test fails instead of waiting for ever.
+pub(crate) fn waited(child: Child) -> Output {
+    let process = rustix::process::Pid::from_child(&child);
+    let (ended, wait) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        if wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(ended);
+    watch.join().unwrap();
+    output
+}
+
 /// Runs a program that has to succeed.
 #[track_caller]
 pub(crate) fn run(program: &str, args: &[&str]) {
-    let output = Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output = finished(Command::new(program).args(args).stdin(Stdio::null()));
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 

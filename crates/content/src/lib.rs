@@ -13,6 +13,8 @@
 
 pub mod archive;
 mod blob_dir;
+#[cfg(test)]
+mod child_process;
 pub mod cluster_image;
 pub mod convert;
 pub mod copy;

@@ -6,6 +6,7 @@
 //! Sources: the OCI image specification 1.1 and the OCI distribution specification 1.1; Docker's "Image Manifest
 //! Version 2, Schema 2".
 
+pub mod calendar;
 mod config;
 mod descriptor;
 mod digest;

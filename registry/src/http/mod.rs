@@ -7,7 +7,7 @@ mod request;
 mod response;
 mod target;
 
-pub use date::{Date, http_date};
+pub use date::http_date;
 pub use method::Method;
 pub use query::Query;
 pub use request::{Head, Headers, Peer, Request};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use content::cluster_image::is_lock;
 use content::{ImageLock, LockedImage, Origin};
 use oci::{Descriptor, Digest, ImageConfig, MediaType};
 use serde::Serialize;
@@ -118,7 +119,7 @@ fn sort(document: &Document) -> Sorted<'_> {
     for entry in document.children.iter().take(CHILDREN) {
         let is_unknown = entry.platform.as_ref().is_some_and(|platform| platform.os == "unknown");
         match () {
-            () if entry.artifact_type.as_deref() == Some(MediaType::IMAGE_LOCK) => sorted.lock = Some(entry),
+            () if is_lock(entry) => sorted.lock = Some(entry),
             () if entry.annotations.contains_key(CARRIED_FOR) => sorted.carried.push(entry),
             () if is_unknown || entry.annotations.contains_key(ATTESTATION) => sorted.others.push(entry),
             () => sorted.parts.push(entry),

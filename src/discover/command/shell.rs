@@ -56,6 +56,9 @@ pub type Variables = BTreeMap<String, Option<String>>;
 const RESERVED: [&str; 15] =
     ["if", "then", "elif", "else", "fi", "while", "until", "do", "done", "{", "}", "!", "time", "esac", "in"];
 
+/// Words whose arguments are assignments.
+const DECLARATIONS: [&str; 4] = ["export", "readonly", "local", "declare"];
+
 /// Cuts a text into commands. Assignments change `variables` for what follows.
 pub(crate) fn parse(text: &str, dialect: Dialect, variables: &mut Variables) -> Commands {
     let mut cutter = Cutter {
@@ -174,8 +177,7 @@ impl Cutter<'_> {
         while words.first().is_some_and(|word| RESERVED.contains(&word.text.as_str())) {
             words.remove(0);
         }
-        let is_declaration =
-            words.first().is_some_and(|word| ["export", "readonly", "local", "declare"].contains(&word.text.as_str()));
+        let is_declaration = words.first().is_some_and(|word| DECLARATIONS.contains(&word.text.as_str()));
         if is_declaration {
             words.remove(0);
         }
@@ -354,6 +356,7 @@ impl Cutter<'_> {
         let Some(value) = value else { return self.unknown(written) };
         match splitting {
             Splitting::Keep => self.push_text(&value),
+            Splitting::Split if self.is_assigned() => self.push_text(&value),
             Splitting::Split => {
                 for c in value.chars() {
                     match c.is_whitespace() {
@@ -363,6 +366,15 @@ impl Cutter<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the word at hand is an assignment, whose value is never split.
+    fn is_assigned(&self) -> bool {
+        let sets = |word: &Word| word.text.split_once('=').is_some_and(|(name, _)| is_name(name));
+        let front = |word: &Word| {
+            sets(word) || RESERVED.contains(&word.text.as_str()) || DECLARATIONS.contains(&word.text.as_str())
+        };
+        self.word.as_ref().is_some_and(sets) && self.command.words.iter().all(front)
     }
 
     fn redirection(&mut self, c: char) {
@@ -482,6 +494,7 @@ mod tests {
         for (text, want) in [
             ("a '$NAME' $(NAME)", &["a|$NAME|?$(NAME)"][..]),
             ("X=${X:-v1}\na $X", &["a|v1"]),
+            ("X=${X:-\"b c=d\"}\na $X y=$X", &["a|b|c=d|y=b|c=d"]),
             ("export X=v1 Y=$(date)\na $X $Y", &["a|v1|?${Y}"]),
             (": ${X:=v1}\na $X", &[":|v1", "a|v1"]),
             ("for i in a b; do c $i; done", &["c|?${i}"]),

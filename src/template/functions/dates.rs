@@ -5,6 +5,8 @@
 use std::any::Any;
 use std::rc::Rc;
 
+use oci::calendar::{date, days};
+
 use super::super::error::CallError;
 use super::super::exec::Exec;
 use super::super::value::{Object, Value};
@@ -83,26 +85,6 @@ impl From<Time> for Value {
     }
 }
 
-/// Year, month, day of a day counted from 1970-01-01.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let shifted = (5 * doy + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * shifted + 2) / 5 + 1)
-}
-
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let y = year - i64::from(month <= 2);
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let doy = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
-}
-
 impl Object for Time {
     fn type_name(&self) -> &str {
         "time.Time"
@@ -114,7 +96,7 @@ impl Object for Time {
 
     fn call(&self, name: &str, args: &[Value]) -> Option<Answer> {
         let local = self.seconds.saturating_add(i64::from(self.offset));
-        let (year, month, day) = civil(local.div_euclid(86_400));
+        let (year, month, day) = date(local.div_euclid(86_400));
         let within = local.rem_euclid(86_400);
         let value = match (name, args) {
             ("Unix", []) => Value::Int64(self.seconds),
@@ -237,7 +219,7 @@ fn piece(layout: &str) -> Option<(&str, &str, &str)> {
 /// `abbreviation` is what the zone is called; without one, the offset says it.
 fn format(layout: &str, time: &Time, abbreviation: Option<&str>) -> String {
     let local = time.seconds.saturating_add(i64::from(time.offset));
-    let (year, month, day) = civil(local.div_euclid(86_400));
+    let (year, month, day) = date(local.div_euclid(86_400));
     let within = local.rem_euclid(86_400);
     let (hour, minute, second) = (within / 3600, within / 60 % 60, within % 60);
     let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };

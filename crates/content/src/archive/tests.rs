@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use oci::{Compression, Descriptor, Digest, ImageConfig, ImageManifest, MediaType
 use tempfile::TempDir;
 
 use super::*;
+use crate::child_process::Part;
 use crate::kit::{self, Sample};
 use crate::layer::{LayerOptions, LayerWriter};
 use crate::tar::{Entry, EntryKind, TarWriter};
@@ -253,7 +254,8 @@ fn a_damaged_archive_names_what_is_wrong_and_leaves_the_store_as_it_was() {
         ("truncated", whole[..at + 1_000_000].to_vec(), hex.clone()),
         ("missing blob", without, lacks_layer),
         ("empty file", Vec::new(), "it is empty".to_owned()),
-        ("no tar", vec![b'x'; 5000], "the tar is damaged".to_owned()),
+        ("a tar of nothing", vec![0; 1024], "neither an index.json nor a manifest.json".to_owned()),
+        ("a text", vec![b'x'; 5000], "it is a text that begins with `xxx".to_owned()),
         (
             "index not JSON",
             tar_of(&[("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#), ("index.json", b"{")]),
@@ -437,12 +439,12 @@ fn indexes_that_never_end_are_refused() {
     assert!(error.contains("more than the limit of 33554432"), "{error}");
 }
 
-#[test]
-#[ignore = "the part of another test that runs in a process of its own"]
-fn child_process() {
-    let given = |name: &str| std::env::var(name).expect("the other test says where");
-    let (archive, store) = (given("CONTENT_TEST_ARCHIVE"), given("CONTENT_TEST_STORE"));
-    let store = Disk::open(store).unwrap();
+const PART_ARCHIVE: &str = "CONTENT_TEST_LOAD_ARCHIVE";
+const PART_STORE: &str = "CONTENT_TEST_LOAD_INTO";
+
+/// What the process does that is killed.
+fn load_and_save(archive: &str) {
+    let store = Disk::open(std::env::var(PART_STORE).unwrap()).unwrap();
     let loaded = load(archive.as_ref(), &store, &Silent).unwrap();
     let images: Vec<_> = loaded.into_iter().map(|image| (image.name, image.root)).collect();
     save(&store, &images, Format::OciArchive, format!("{archive}.again").as_ref(), &SaveOptions::default(), &Silent)
@@ -451,6 +453,9 @@ fn child_process() {
 
 #[test]
 fn after_being_killed_loading_and_saving_work_again() {
+    if let Ok(archive) = std::env::var(PART_ARCHIVE) {
+        return load_and_save(&archive);
+    }
     let directory = tempfile::tempdir().unwrap();
     let sample = Sample::new(85).unwrap();
     let path = directory.path().join("a.tar");
@@ -459,16 +464,10 @@ fn after_being_killed_loading_and_saving_work_again() {
     let again = directory.path().join("a.tar.again");
     for round in 0..8_u64 {
         let store = directory.path().join(format!("store{round}"));
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "archive::tests::child_process"])
-            .env("CONTENT_TEST_ARCHIVE", &path)
-            .env("CONTENT_TEST_STORE", &store)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let variables = [(PART_ARCHIVE, path.as_os_str()), (PART_STORE, store.as_os_str())];
+        let mut child = Part::start("archive::tests::after_being_killed_loading_and_saving_work_again", &variables);
         thread::sleep(Duration::from_millis(4 + 9 * round));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child.kill();
         assert!(!again.exists() || fs::read(&again).unwrap() == fs::read(&path).unwrap(), "never half a file");
         let store = Disk::open(&store).unwrap();
         load(&path, &store, &Silent).unwrap_or_else(|error| panic!("round {round}: {error}"));

@@ -110,9 +110,9 @@ fn lock_artifact(sink: &dyn Sink, lock: &ImageLock) -> Result<Descriptor, Conten
         subject: None,
         annotations: BTreeMap::new(),
     };
-    let mut descriptor = publish(sink, manifest, MediaType::OCI_MANIFEST)?.for_platform(unknown());
-    descriptor.artifact_type = Some(MediaType::IMAGE_LOCK.to_owned());
-    // Tools of the time before OCI 1.1 drop the type of an artifact when they copy an index.
+    let descriptor = publish(sink, manifest, MediaType::OCI_MANIFEST)?.for_platform(unknown());
+    // Known by the annotation: skopeo of the time before OCI 1.1 writes an index anew, with another digest, if an entry of
+    // it has an `artifactType`.
     Ok(descriptor.annotated(IS_LOCK, LOCK_FILE))
 }
 

@@ -87,7 +87,9 @@ pub fn companions(index: &Index, platform: &Platform) -> Vec<Descriptor> {
     index.manifests.iter().filter(|entry| is_lock(entry) || serves(entry)).cloned().collect()
 }
 
-fn is_lock(entry: &Descriptor) -> bool {
+/// Whether an entry of an index is the image lock: by its annotation, or by the type of the artifact, of which tools that
+/// copy may have lost either.
+pub fn is_lock(entry: &Descriptor) -> bool {
     entry.artifact_type.as_deref() == Some(MediaType::IMAGE_LOCK) || entry.annotations.contains_key(IS_LOCK)
 }
 

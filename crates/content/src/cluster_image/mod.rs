@@ -20,7 +20,7 @@ mod tests;
 
 pub(crate) use assemble::ZSTD;
 pub use assemble::{Assembly, assemble, with_compression};
-pub use load::{ClusterImage, companions};
+pub use load::{ClusterImage, companions, is_lock};
 pub use lock::{ImageLock, LockError, LockedImage, LockedPlatform, Origin};
 
 /// The annotation of a carried manifest: the platforms that it serves, separated by commas.

@@ -1,7 +1,7 @@
 //! The store on disk: promises, damage, garbage collection beside builders, killed processes.
 
 use std::fs::{self, OpenOptions};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use oci::{Descriptor, Digest, MediaType, Reference};
 use tempfile::TempDir;
 
 use super::*;
+use crate::child_process::Part;
 use crate::kit::{self, Sample};
 use crate::{CopyOptions, Memory, Silent, copy, fetch_document, store_bytes};
 
@@ -314,30 +315,36 @@ fn build(root: &Path, seed: u8, rounds: u32) {
     }
 }
 
-#[test]
-#[ignore = "the part of another test that runs in a process of its own"]
-fn child_process() {
-    let given = |name: &str| std::env::var(name).expect("the other test says where");
-    build(Path::new(&given("CONTENT_TEST_STORE")), given("CONTENT_TEST_SEED").parse().unwrap(), 12);
+const PART_STORE: &str = "CONTENT_TEST_BUILD_IN_STORE";
+const PART_SEED: &str = "CONTENT_TEST_BUILD_SEED";
+
+/// Starts a process that builds: the next test, which is told by variables that it is only that.
+fn spawn(root: &Path, seed: u8) -> Part {
+    let seed = seed.to_string();
+    let variables = [(PART_STORE, root.as_os_str()), (PART_SEED, seed.as_ref())];
+    Part::start("disk::tests::no_blob_is_lost_while_threads_and_processes_build_and_prune_at_once", &variables)
 }
 
-fn spawn(root: &Path, seed: u8) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "disk::tests::child_process"])
-        .env("CONTENT_TEST_STORE", root)
-        .env("CONTENT_TEST_SEED", seed.to_string())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap()
+/// Ends a loop of another thread, also when this one fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
 fn no_blob_is_lost_while_threads_and_processes_build_and_prune_at_once() {
+    if let Some(root) = std::env::var_os(PART_STORE) {
+        return build(root.as_ref(), std::env::var(PART_SEED).unwrap().parse().unwrap(), 12);
+    }
     let (_directory, disk) = fresh();
     let root = disk.root().to_owned();
-    let children = [spawn(&root, 40), spawn(&root, 42)];
+    let mut children = [spawn(&root, 40), spawn(&root, 42)];
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let ends = Ends(&is_over);
         let pruner = scope.spawn(|| {
             let mut removed = 0;
             while !is_over.load(Ordering::Relaxed) {
@@ -356,8 +363,8 @@ fn no_blob_is_lost_while_threads_and_processes_build_and_prune_at_once() {
             })
             .into();
         let builders: Vec<_> = builders.into_iter().map(thread::ScopedJoinHandle::join).collect();
-        let children: Vec<_> = children.into_iter().map(|mut child| child.wait().unwrap().success()).collect();
-        is_over.store(true, Ordering::Relaxed);
+        let children: Vec<_> = children.iter_mut().map(Part::succeeds).collect();
+        drop(ends);
         assert!(builders.iter().all(Result::is_ok) && children.iter().all(|is_ok| *is_ok), "{builders:?} {children:?}");
         assert!(pruner.join().unwrap() > 0, "the test is none if nothing was ever removed");
     });
@@ -375,8 +382,7 @@ fn a_killed_process_leaves_a_store_that_works() {
     for round in 0..8_u64 {
         let mut child = spawn(&root, 60);
         thread::sleep(Duration::from_millis(10 + 23 * round));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child.kill();
         for (digest, size) in disk.blobs().unwrap() {
             let what = Descriptor::new("x", digest, size);
             if size < 1 << 20 {

@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use super::block::{Block, Returns};
 use super::deflate::{self, Position, Squeezed};
 use super::diff::stopped;
-use super::frame;
+use super::frame::Frames;
 use crate::{ContentError, Ingest};
 
 /// How blocks are compressed.
@@ -72,6 +72,7 @@ impl Drop for Workers {
 
 /// Compresses blocks until there are no more.
 fn work(queue: &Mutex<Receiver<Job>>, codec: Codec, returns: &Returns) {
+    let mut frames = Frames::default();
     loop {
         // One waits for a job, the others wait for the lock: it comes to the same.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -79,7 +80,7 @@ fn work(queue: &Mutex<Receiver<Job>>, codec: Codec, returns: &Returns) {
         let dictionary = before.as_ref().map_or(&[][..], |before| before.bytes());
         let squeezed = match codec {
             Codec::Gzip(level) => deflate::deflate(block.bytes(), dictionary, position, level, spare),
-            Codec::Zstd(level) => frame::compress(block.bytes(), level, spare),
+            Codec::Zstd(level) => frames.compress(block.bytes(), level, spare),
         };
         returns.give(block);
         if let Some(before) = before {

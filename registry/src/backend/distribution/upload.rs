@@ -10,7 +10,6 @@ use super::{Inner, paths};
 use crate::backend::tree::{Growing, Start};
 use crate::backend::{BackendError, Upload, Verified};
 use crate::names::Name;
-use crate::record::rfc3339;
 
 pub(super) struct Pending {
     registry: Arc<Inner>,
@@ -69,7 +68,7 @@ impl Pending {
                 writing
                     .grow(&format!("{path}/data"), Start::Fresh)
                     .and_then(|file| {
-                        let now = rfc3339(std::time::SystemTime::now());
+                        let now = content::rfc3339::format(std::time::SystemTime::now());
                         writing.note(&format!("{path}/startedat"), now.as_bytes())?;
                         Ok(file)
                     })

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use content::ImageLock;
-use oci::{Descriptor, Digest, MediaType, Reference};
+use content::cluster_image::is_lock;
+use oci::{Descriptor, Digest, Reference};
 
 use super::place::Place;
 use crate::backend::BackendError;
@@ -171,8 +172,7 @@ fn carried(place: &Place, root: &Descriptor) -> Result<ImageLock, BackendError> 
     }
     let Some(index) = place.document(&root.digest)? else { return Ok(none()) };
     let children = Document::read(&index).map(|document| document.children).unwrap_or_default();
-    let is_lock = |child: &&Descriptor| child.artifact_type.as_deref() == Some(MediaType::IMAGE_LOCK);
-    let Some(lock) = children.iter().find(is_lock) else { return Ok(none()) };
+    let Some(lock) = children.iter().find(|child| is_lock(child)) else { return Ok(none()) };
     let Some(manifest) = place.document(&lock.digest)? else { return Ok(none()) };
     let layers = Document::read(&manifest).map(|document| document.blobs).unwrap_or_default();
     // The configuration comes first, then the lock.

@@ -1,45 +1,30 @@
 //! Our template engine beside Go's text/template with Sprig: the same cases through both, outputs byte for byte,
 //! errors as errors. Needs `go`; without it the test fails, because then nothing was compared.
 
-#![allow(clippy::expect_used, reason = "a test's helpers fail the test by panicking")]
-
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use sealos::template::{Engine, Mode, Template, Value};
+
+use crate::{oracle, process};
 
 struct Case {
     template: String,
     data: serde_json::Value,
 }
 
-fn go() -> PathBuf {
-    let installed = PathBuf::from("/usr/local/go/bin/go");
-    if installed.exists() { installed } else { PathBuf::from("go") }
-}
-
-fn build_oracle() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles/gotemplate");
-    let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gotemplate");
-    let status = Command::new(go())
-        .args(["build", "-o"])
-        .arg(&binary)
-        .arg(".")
-        .current_dir(source)
-        .env("CGO_ENABLED", "0")
-        .status()
-        .expect("go must be installed: the differential test compares with the real text/template");
-    assert!(status.success(), "go build of the oracle failed");
-    binary
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| oracle::build("gotemplate", ".", "gotemplate"))
 }
 
 fn written_cases() -> Vec<Case> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/template/cases.jsonl");
     let text = std::fs::read_to_string(&path).expect("the corpus is in the tree");
     let shared: serde_json::Value =
-        serde_json::from_str(include_str!("../testdata/template/data.json")).expect("data.json is JSON");
+        serde_json::from_str(include_str!("../../testdata/template/data.json")).expect("data.json is JSON");
     text.lines()
         .filter(|l| !l.trim().is_empty())
         .map(|line| match serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")) {
@@ -182,24 +167,20 @@ fn generated_cases() -> Vec<Case> {
     templates.into_iter().map(|template| Case { template, data: serde_json::json!({}) }).collect()
 }
 
-fn ask(oracle: &Path, cases: &[Case]) -> Vec<serde_json::Value> {
-    let mut child =
-        Command::new(oracle).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the oracle was just built");
-    let mut input = child.stdin.take().expect("piped");
+fn ask(cases: &[Case]) -> Vec<serde_json::Value> {
     let lines: String = cases.iter().fold(String::new(), |mut all, c| {
         let case = serde_json::json!({"template": c.template, "data": c.data});
         writeln!(all, "{case}").expect("a string takes everything");
         all
     });
-    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
-    let output = child.wait_with_output().expect("the oracle ends");
-    writer.join().expect("no panic").expect("the oracle reads all");
+    let output = process::run(&mut Command::new(program()), lines.into_bytes(), process::RENDERING);
+    assert!(output.status.success(), "the oracle: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
     text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{l}: {e}"))).collect()
 }
 
 fn compare(cases: &[Case]) {
-    let answers = ask(&build_oracle(), cases);
+    let answers = ask(cases);
     assert_eq!(answers.len(), cases.len(), "one answer per case");
     let engine = Engine::new(Mode::GoDefault);
     let mut wrong = String::new();
