@@ -125,6 +125,20 @@ fn filter(text: &str) -> Result<Filter, String> {
 }
 
 impl Sync {
+    /// The same where what is copied are images: a name alone is one of the usual registry, and no tag is the usual one.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub(crate) fn of_images(mut self) -> Result<Self, CommandError> {
+        let images = self.places.len().saturating_sub(1);
+        for text in &mut self.places[..images] {
+            let name: Reference = text.trim_start_matches("docker://").parse()?;
+            let tag = name.tag_or_default().map(|tag| name.with_tag(tag)).transpose()?;
+            *text = format!("docker://{}", tag.unwrap_or(name).normal());
+        }
+        Ok(self)
+    }
+
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         let store = LazyStore::at(world.store_place()?);
         let reporter: Arc<dyn Reporter> = Arc::from(world.reporter(Silence::from(self.quiet)));

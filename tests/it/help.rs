@@ -46,8 +46,21 @@ fn every_help_screen_is_as_reviewed() {
 }
 
 /// Commands below commands.
-const NESTED: [[&str; 2]; 5] =
-    [["images", "list"], ["images", "why"], ["images", "update"], ["images", "diff"], ["registry", "save"]];
+const NESTED: [[&str; 2]; 13] = [
+    ["images", "list"],
+    ["images", "why"],
+    ["images", "update"],
+    ["images", "diff"],
+    ["registry", "ls"],
+    ["registry", "rm"],
+    ["registry", "gc"],
+    ["registry", "scrub"],
+    ["registry", "passwd"],
+    ["registry", "save"],
+    ["registry", "sync"],
+    ["registry", "copy"],
+    ["registry", "unit"],
+];
 
 #[test]
 fn help_screens_of_nested_commands_are_as_reviewed() {

@@ -25,7 +25,7 @@ pub(crate) fn free_port() -> u16 {
 
 /// Waits until a server that was just started listens.
 pub(crate) fn wait_for(port: u16) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(240);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(Instant::now() < end, "nobody listens on {port}");
         std::thread::sleep(Duration::from_millis(20));

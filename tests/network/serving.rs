@@ -6,35 +6,52 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::registry::{free_port, wait_for};
 use crate::sandbox::{Said, Sandbox};
 
 /// A registry that runs, ended when dropped.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     url: String,
+    /// While it is there the process may run, for a while.
+    _watched: mpsc::Sender<()>,
 }
+
+/// What a test of a registry may take. Then it is killed, and whoever waits for it goes on.
+const LONG: Duration = Duration::from_secs(240);
 
 impl Served {
     fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let watched = watch(&child);
         let line = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
         let url = line.strip_prefix("listening on ").unwrap().to_owned();
-        Self { child, url }
+        Self { child, url, _watched: watched }
     }
 
     /// Serves the directory `registry` on a free port.
-    fn of(sandbox: &Sandbox, args: &[&str]) -> Self {
-        fs::create_dir_all(sandbox.path("registry")).unwrap();
-        let all = [&["registry", "serve", "filesystem", "registry", "--port", "0"], args].concat();
-        let mut command = sandbox.command(&all);
-        command.stderr(fs::File::create(sandbox.path("stderr")).unwrap());
-        Self::start(command)
+    pub(crate) fn of(sandbox: &Sandbox, args: &[&str]) -> Self {
+        Self::in_directory(sandbox, "registry", args)
     }
 
-    fn host(&self) -> &str {
+    /// Serves another directory on a free port.
+    pub(crate) fn in_directory(sandbox: &Sandbox, directory: &str, args: &[&str]) -> Self {
+        Self::start(Self::command(sandbox, directory, args))
+    }
+
+    fn command(sandbox: &Sandbox, directory: &str, args: &[&str]) -> Command {
+        fs::create_dir_all(sandbox.path(directory)).unwrap();
+        let all = [&["registry", "serve", "filesystem", directory, "--port", "0"], args].concat();
+        let mut command = sandbox.command(&all);
+        let said = if directory == "registry" { "stderr".to_owned() } else { format!("{directory}.stderr") };
+        command.stderr(fs::File::create(sandbox.path(&said)).unwrap());
+        command
+    }
+
+    pub(crate) fn host(&self) -> &str {
         self.url.split_once("://").unwrap().1
     }
 
@@ -59,6 +76,18 @@ impl Drop for Served {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// Kills a process that runs too long, unless what is returned is dropped before.
+fn watch(child: &Child) -> mpsc::Sender<()> {
+    let (watched, ended) = mpsc::channel::<()>();
+    let process = child.id().to_string();
+    std::thread::spawn(move || {
+        if ended.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout) {
+            Command::new("kill").args(["-KILL", &process]).status().ok();
+        }
+    });
+    watched
 }
 
 fn with_password(sandbox: &Sandbox, args: &[&str], password: &str) -> Said {
@@ -146,7 +175,7 @@ fn passwords_are_set_checked_and_taken_away() {
 
     assert_eq!(sandbox.sealos(&[&passwd[..], &["--delete", "anna"]].concat()).fine(), "anna is gone\n");
     sandbox.sealos(&[&passwd[..], &["--delete", "anna"]].concat()).refused(&["there is no user `anna`"]);
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + LONG;
     while status("anna:hunter3-secret") != "401" {
         assert!(Instant::now() < end, "anna still gets in");
         std::thread::sleep(Duration::from_millis(100));
@@ -174,7 +203,7 @@ fn passwords_are_set_checked_and_taken_away() {
 fn the_service_manager_hears_of_readiness_life_and_end() {
     let sandbox = Sandbox::new();
     let socket = UnixDatagram::bind(sandbox.path("notify")).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
     fs::create_dir(sandbox.path("registry")).unwrap();
     let mut command =
         sandbox.command(&["registry", "serve", "filesystem", "registry", "--port", "0", "--access-log", "log"]);
@@ -191,7 +220,7 @@ fn the_service_manager_hears_of_readiness_life_and_end() {
     assert!(served.curl(&[], "/v2/").starts_with("HTTP/1.1 200 "));
 
     // SIGHUP opens the log anew.
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + LONG;
     let lines = |name: &str| fs::read_to_string(sandbox.path(name)).unwrap_or_default().lines().count();
     while lines("log") < 1 {
         assert!(Instant::now() < end);
@@ -240,7 +269,7 @@ fn an_answer_that_is_being_given_is_finished() {
     socket.read_exact(&mut begun).unwrap();
     served.signal("INT");
     // Long enough that it has heard it: nobody new is let in.
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + LONG;
     while TcpStream::connect(served.host()).is_ok_and(|mut new| {
         new.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         write!(new, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").is_ok()
@@ -269,7 +298,7 @@ fn systemd_hands_over_its_socket() {
         .stderr(Stdio::null());
     let child = command.spawn().expect("systemd-socket-activate is installed (tests/run does it)");
     wait_for(port);
-    let served = Served { child, url: format!("http://{address}") };
+    let served = Served { _watched: watch(&child), child, url: format!("http://{address}") };
     let ready = served.curl(&[], "/readyz");
     assert!(ready.starts_with("HTTP/1.1 200 ") && ready.contains("\"ready\":true"), "{ready}");
     served.signal("TERM");

@@ -7,6 +7,7 @@ mod client;
 mod clients;
 mod conformance;
 mod deadline;
+mod disks;
 mod docker;
 mod hostile;
 mod images;

@@ -20,6 +20,7 @@ use clap::{Args, Subcommand};
 
 pub(crate) use self::failure::RegistryFailure;
 use super::error::CommandError;
+use super::sync::Sync;
 use super::world::World;
 
 /// Serve and keep a registry of images
@@ -36,6 +37,7 @@ Examples:
   sealos registry serve myapp.tar             an archive, without unpacking it
   sealos registry serve filesystem DIR        a directory that can be pushed to
   sealos registry save --images nginx:1.27    images into a directory
+  sealos registry sync 10.0.0.1:5000 10.0.0.2:5000
   sealos registry ls DIR
   sealos registry gc --dry-run DIR"
 )]
@@ -53,6 +55,26 @@ enum Verb {
     Scrub(scrub::Scrub),
     Passwd(passwd::Passwd),
     Save(Box<save::Save>),
+    /// Copy all images of one registry to another
+    ///
+    /// Every tag of every repository goes to the same repository of the other registry, and what is there already is not
+    /// sent again. SOURCE may also be one repository, a list, an archive or a layout, and there may be several. Of an image
+    /// for many platforms this machine's is copied, unless `--all` or `--platform` says otherwise. It is `sealos sync`.
+    #[command(after_help = "\
+Examples:
+  sealos registry sync --all 10.0.0.1:5000 10.0.0.2:5000
+  sealos registry sync --tls-verify=false localhost:5000 hub.example:5000
+  sealos registry sync --filter 'repository=^library/' --dry-run hub.example:5000 10.0.0.2:5000")]
+    Sync(Box<Sync>),
+    /// Copy images to a registry
+    ///
+    /// Each keeps its path and tag, and the registry takes the place of the one that it was in. Credentials for one registry
+    /// are not shown to the other.
+    #[command(after_help = "\
+Examples:
+  sealos registry copy nginx:1.27 hub.example:5000
+  sealos registry copy --all quay.io/team/app:v1 quay.io/team/db:v1 hub.example:5000/mirror")]
+    Copy(Box<Sync>),
     Unit(unit::Unit),
 }
 
@@ -66,6 +88,8 @@ impl Registry {
             Verb::Scrub(verb) => verb.run(world),
             Verb::Passwd(verb) => verb.run(world),
             Verb::Save(verb) => verb.run(world),
+            Verb::Sync(verb) => verb.run(world),
+            Verb::Copy(verb) => verb.of_images()?.run(world),
             Verb::Unit(verb) => verb.run(world),
         }
     }
