@@ -374,7 +374,7 @@ fn kustomizations_are_built_by_a_program_that_is_there_or_asked_for() {
             ("manifests/base/d.yaml", base.as_bytes()),
             (
                 "manifests/over/kustomization.yaml",
-                b"resources: [../base]\nimages:\n- {name: r.example/base, newName: r.example/patched, newTag: \"2\"}\n",
+                b"bases: [../base]\nimages:\n- {name: r.example/base, newName: r.example/patched, newTag: \"2\"}\n",
             ),
         ],
     );
