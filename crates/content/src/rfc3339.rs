@@ -9,10 +9,7 @@ const DAY: i64 = 86_400;
 /// `2024-02-29T12:00:00Z`; times before 1970 count as 1970.
 pub fn format(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
-    let (year, month, day) = calendar::date(seconds / DAY);
-    let clock = seconds % DAY;
-    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    format!("{}Z", calendar::date_time(seconds))
 }
 
 /// Reads what [`format`] writes.
