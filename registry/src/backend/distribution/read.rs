@@ -8,6 +8,7 @@ use oci::{Algorithm, Digest};
 
 use super::cache::Content;
 use super::{Inner, MANIFEST_LIMIT, TOUCH, paths};
+use crate::backend::tree::Facts;
 use crate::backend::{BackendError, Blob, Stored};
 use crate::document::Document;
 use crate::names::{Name, Which};
@@ -43,8 +44,8 @@ impl Inner {
         content.told.store(now, Ordering::Relaxed);
         let path = paths::blob(target);
         let facts = self.tree.facts(&path).map_err(|error| self.failed("look for", &path, error))?;
-        if facts.is_some_and(|facts| facts.changed.elapsed().is_ok_and(|age| age > TOUCH)) {
-            self.touch(&path);
+        if let Some(facts) = facts {
+            self.note_use(&path, &facts);
         }
         Ok(())
     }
@@ -78,11 +79,16 @@ impl Inner {
         let facts = self.tree.facts(&path).map_err(|error| self.failed("look for", &path, error))?;
         let Some(facts) = facts else { return Ok(None) };
         // Whoever is told that it is there may rely on it and not push it.
-        if facts.changed.elapsed().is_ok_and(|age| age > TOUCH) {
-            self.touch(&path);
-        }
+        self.note_use(&path, &facts);
         let open = move |range| self.tree.open(&path, range).map_err(|error| self.failed("read", &path, error));
         Ok(Some(Blob { size: facts.size, origin: None, open: Box::new(open) }))
+    }
+
+    /// Touches a blob that somebody may rely on from now on, unless that was done lately.
+    fn note_use(&self, path: &str, facts: &Facts) {
+        if facts.changed.elapsed().is_ok_and(|age| age > TOUCH) {
+            self.touch(path);
+        }
     }
 
     /// Tells garbage collection that a blob is used. Where that is not possible nothing is collected either, or the

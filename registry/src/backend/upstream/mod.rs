@@ -101,12 +101,17 @@ impl PullThrough {
 
     /// Remembers how large the blobs of a manifest are.
     fn note_sizes(&self, own: &Name, stored: &Stored) {
-        let Ok(document) = Document::read(&stored.bytes) else { return };
+        if let Ok(document) = Document::read(&stored.bytes) {
+            self.keep_sizes(own, document.blobs.iter().map(|blob| (blob.digest, blob.size)));
+        }
+    }
+
+    fn keep_sizes(&self, own: &Name, found: impl Iterator<Item = (Digest, u64)>) {
         let mut sizes = lock(&self.sizes);
         if sizes.len() > SIZES {
             sizes.clear();
         }
-        sizes.extend(document.blobs.iter().map(|blob| ((own.clone(), blob.digest), blob.size)));
+        sizes.extend(found.map(|(digest, size)| ((own.clone(), digest), size)));
     }
 
     /// What the last question about a tag still says; a digest never changes.
@@ -141,7 +146,7 @@ impl PullThrough {
             return Ok(Some(stored));
         }
         let local = self.local.manifest(&remote.own, which)?;
-        match self.fetch_manifest(remote, which, local.as_ref().map(|stored| stored.digest)) {
+        match self.fetch_manifest(remote, which, local.as_ref()) {
             Ok(Some(stored)) => Ok(Some(stored)),
             Ok(None) => {
                 self.note_asked(&remote.own, which, Outcome::Withdrawn);
@@ -176,12 +181,12 @@ impl PullThrough {
         stored
     }
 
-    /// Asks the upstream for a manifest and keeps it. None when the upstream has none.
+    /// Asks the upstream for a manifest and keeps it, unless it is the one that is known. None when the upstream has none.
     fn fetch_manifest(
         &self,
         remote: &Remote,
         which: &Which,
-        known: Option<Digest>,
+        known: Option<&Stored>,
     ) -> Result<Option<Stored>, BackendError> {
         let reference = remote.reference(which)?;
         let repository = remote.asking().repository(&reference).map_err(|error| remote.failed(&error))?;
@@ -189,10 +194,10 @@ impl PullThrough {
             Err(error) if error.is_not_found() => return Ok(None),
             what => what.map_err(|error| remote.failed(&error))?,
         };
-        if known == Some(what.digest) {
+        if let Some(stored) = known.filter(|stored| stored.digest == what.digest) {
             self.note_asked(&remote.own, which, Outcome::Answered);
             self.counters.upstream_hits.one();
-            return self.local.manifest(&remote.own, which);
+            return Ok(Some(stored.clone()));
         }
         self.counters.upstream_misses.one();
         let bytes = match self.local.manifest(&remote.own, &Which::Digest(what.digest))? {
@@ -227,8 +232,7 @@ impl PullThrough {
 
     /// How large a blob is that is not here; none when the upstream does not have it.
     fn size(&self, remote: &Remote, digest: &Digest) -> Result<Option<u64>, BackendError> {
-        let key = (remote.own.clone(), *digest);
-        if let Some(size) = lock(&self.sizes).get(&key) {
+        if let Some(size) = lock(&self.sizes).get(&(remote.own.clone(), *digest)) {
             return Ok(Some(*size));
         }
         seat::leave();
@@ -238,9 +242,7 @@ impl PullThrough {
             self.counters.upstream_failures.one();
             remote.failed(&error)
         })?;
-        if let Some(size) = size {
-            lock(&self.sizes).insert(key, size);
-        }
+        self.keep_sizes(&remote.own, size.map(|size| (*digest, size)).into_iter());
         Ok(size)
     }
 
