@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, run};
 use crate::upstream::{Upstream, installed, pod};
 
 /// An upstream with two images of two platforms, and a sandbox with the cluster image `app:v1` that carries them.
@@ -21,12 +21,6 @@ fn built() -> (Upstream, Sandbox, String) {
     (upstream, sandbox, context)
 }
 
-/// Runs another program, which has to succeed, and not for ever.
-#[track_caller]
-fn peer(program: &str, args: &[&str]) {
-    crate::sandbox::run("timeout", &[&["300", program][..], args].concat());
-}
-
 fn digest(sandbox: &Sandbox, name: &str) -> String {
     oci::Digest::of(sandbox.sealos(&["inspect", "--raw", name]).fine().as_bytes()).to_string()
 }
@@ -39,8 +33,7 @@ fn other_programs_move_the_native_form_there_and_back_with_the_same_digests() {
     assert_eq!(upstream.digest("x/app:v1"), own);
     let mut second = Upstream::open();
     let insecure = ["--src-tls-verify=false", "--dest-tls-verify=false"];
-    let skopeo =
-        |from: &str, to: &str| peer("skopeo", &[&["copy", "-q", "--all"][..], &insecure, &[from, to]].concat());
+    let skopeo = |from: &str, to: &str| run("skopeo", &[&["copy", "-q", "--all"][..], &insecure, &[from, to]].concat());
     let remote = |upstream: &Upstream, rest: &str| format!("docker://{}", upstream.name(rest));
     let layout = format!("oci:{}:v1", sandbox.at("layout"));
     let directory = format!("dir:{}", sandbox.at("dir"));
@@ -50,10 +43,10 @@ fn other_programs_move_the_native_form_there_and_back_with_the_same_digests() {
     skopeo(&layout, &directory);
     skopeo(&directory, &remote(&upstream, "skopeo/app:v1"));
     let (crane, oras) = (installed("crane"), installed("oras"));
-    peer(&crane, &["copy", "--insecure", &upstream.name("x/app:v1"), &second.name("crane/app:v1")]);
-    peer(&crane, &["copy", "--insecure", &second.name("crane/app:v1"), &upstream.name("crane/app:v1")]);
+    run(&crane, &["copy", "--insecure", &upstream.name("x/app:v1"), &second.name("crane/app:v1")]);
+    run(&crane, &["copy", "--insecure", &second.name("crane/app:v1"), &upstream.name("crane/app:v1")]);
     let plain = ["--from-plain-http", "--to-plain-http"];
-    let oras_copy = |from: &str, to: &str| peer(&oras, &[&["cp", "-r"][..], &plain, &[from, to]].concat());
+    let oras_copy = |from: &str, to: &str| run(&oras, &[&["cp", "-r"][..], &plain, &[from, to]].concat());
     oras_copy(&upstream.name("x/app:v1"), &second.name("oras/app:v1"));
     oras_copy(&second.name("oras/app:v1"), &upstream.name("oras/app:v1"));
     for by in ["skopeo", "crane", "oras"] {
@@ -64,7 +57,7 @@ fn other_programs_move_the_native_form_there_and_back_with_the_same_digests() {
     // A garbage collector takes nothing away, and everything is there for a stranger.
     let before = second.blobs();
     second.stop();
-    peer("docker-registry", &["garbage-collect", &second.at("config.yml")]);
+    run("docker-registry", &["garbage-collect", &second.at("config.yml")]);
     assert_eq!(second.blobs(), before);
     second.go();
     let lock = sandbox.sealos(&["inspect", "--images", "app:v1"]).fine();
@@ -96,7 +89,7 @@ fn the_layer_form_is_served_by_dockers_registry_and_converts_there_and_back() {
         let own = manifests.iter().find(|it| it["platform"]["architecture"] == host.architecture.as_str()).unwrap();
         assert_eq!(Value::from(theirs.digest(name)), own["digest"], "{name}");
         let to = format!("dir:{}", sandbox.at(&name.replace(['/', ':'], "-")));
-        peer("skopeo", &["copy", "-q", "--src-tls-verify=false", &format!("docker://{}", theirs.name(name)), &to]);
+        run("skopeo", &["copy", "-q", "--src-tls-verify=false", &format!("docker://{}", theirs.name(name)), &to]);
     }
 
     // There and back: what is carried stays what it is.
@@ -119,7 +112,7 @@ fn what_dockers_registry_wrote_is_carried_and_saved_directories_are_served_by_it
     upstream.images(&["team/a:1", "team/b:1"]);
     let sandbox = Sandbox::new();
     let context = sandbox.context("app", "FROM scratch\nCOPY . .\n", &[]);
-    peer("cp", &["-r", &upstream.at("data"), &format!("{context}/registry")]);
+    run("cp", &["-r", &upstream.at("data"), &format!("{context}/registry")]);
     sandbox.sealos(&["build", "-q", "-t", "app:v1", &context]).fine();
     let listed = sandbox.sealos(&["images", "list", "app:v1"]).fine();
     assert_eq!(listed, "team/a:1\nteam/b:1\n");

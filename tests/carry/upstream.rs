@@ -20,24 +20,22 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// One that is open to everybody.
     pub(crate) fn open() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let data = directory.path().join("data");
-        Self::start(directory, data, false)
+        Self::start(None, false)
     }
 
     /// One over a directory that is there.
     pub(crate) fn over(data: PathBuf) -> Self {
-        Self::start(tempfile::tempdir().unwrap(), data, false)
+        Self::start(Some(data), false)
     }
 
     /// One for `me` with `hunter2` only.
     pub(crate) fn closed() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let data = directory.path().join("data");
-        Self::start(directory, data, true)
+        Self::start(None, true)
     }
 
-    fn start(directory: tempfile::TempDir, data: PathBuf, is_closed: bool) -> Self {
+    fn start(data: Option<PathBuf>, is_closed: bool) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let data = data.unwrap_or_else(|| directory.path().join("data"));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut upstream = Self { child: None, port, directory, data, is_closed };
         let auth = match is_closed {

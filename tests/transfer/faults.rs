@@ -22,6 +22,14 @@ fn filled() -> (Registry, String, String) {
     (registry, digest, layer)
 }
 
+/// A sandbox with the registry's image under its short name.
+fn holding(registry: &Registry) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.sealos(&["pull", "-q", &registry.name("app:v1")]).fine();
+    sandbox.sealos(&["tag", &registry.name("app:v1"), "app:v1"]).fine();
+    sandbox
+}
+
 fn host(registry: &Registry) -> String {
     registry.name("").trim_end_matches('/').to_owned()
 }
@@ -97,9 +105,7 @@ fn a_pull_survives_what_is_temporary() {
 #[test]
 fn a_push_through_a_fault_that_stays_fails_and_shows_nothing() {
     let (registry, _, layer) = filled();
-    let sandbox = Sandbox::new();
-    sandbox.sealos(&["pull", "-q", &registry.name("app:v1")]).fine();
-    sandbox.sealos(&["tag", &registry.name("app:v1"), "app:v1"]).fine();
+    let sandbox = holding(&registry);
     let answer = |status| Fault::Answer(status, String::new(), r#"{"errors":[{"code":"X","message":"because"}]}"#);
     for (method, path, fault, parts) in [
         ("PUT", "digest=", Fault::CutRequest(100_000), &["cannot reach"][..]),
@@ -133,9 +139,7 @@ fn a_push_through_a_fault_that_stays_fails_and_shows_nothing() {
 #[test]
 fn a_push_survives_what_is_temporary() {
     let (registry, want, _) = filled();
-    let sandbox = Sandbox::new();
-    sandbox.sealos(&["pull", "-q", &registry.name("app:v1")]).fine();
-    sandbox.sealos(&["tag", &registry.name("app:v1"), "app:v1"]).fine();
+    let sandbox = holding(&registry);
     let answer = |status| Fault::Answer(status, "Retry-After: 0\r\n".to_owned(), "");
     for (method, path, fault) in [
         ("PUT", "digest=", Fault::CutRequest(100_000)),

@@ -27,10 +27,7 @@ fn a_killed_pull_goes_on_where_it_ended() {
     let (sandbox, relay) = (Sandbox::new(), Relay::to(registry.name("").trim_end_matches('/')));
     let name = relay.name("big:v1");
     for part in [1, 2] {
-        let mut child = sandbox.start(&["pull", "-q", &name]);
-        wait_until("half of it", || relay.down() > part * LAYER as u64 / 3);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        killed(&sandbox, &["pull", "-q", &name], || relay.down() > part * LAYER as u64 / 3);
         sandbox.shows_nothing();
     }
     relay.hurry();
@@ -39,9 +36,26 @@ fn a_killed_pull_goes_on_where_it_ended() {
     assert!(relay.down() < LAYER as u64 + TWICE, "{} bytes came", relay.down());
 }
 
+/// A program, killed when dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Runs sealos and kills it in the middle: as soon as so much has moved.
+fn killed(sandbox: &Sandbox, args: &[&str], is_far: impl FnMut() -> bool) {
+    let _child = Killed(sandbox.start(args));
+    wait_until("a part of it", is_far);
+}
+
 /// `sealos registry serve` of an empty directory, ended when dropped.
 struct Own {
-    child: Child,
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    child: Killed,
     port: u16,
 }
 
@@ -51,17 +65,10 @@ impl Own {
         let port = free_port();
         let args = ["registry", "serve", "filesystem", "registry", "--anonymous", "push", "--port", &port.to_string()];
         let mut command = sandbox.command(&args);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let own = Self { child, port };
         wait_for(port);
         own
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
     }
 }
 
@@ -82,10 +89,7 @@ fn a_killed_push_goes_on_where_it_ended() {
     let relay = Relay::to(&format!("127.0.0.1:{}", own.port));
     let to = relay.name("pushed/big:v1");
     for part in [1, 2] {
-        let mut child = sandbox.start(&["push", "-q", image, &to]);
-        wait_until("a part of it", || relay.up() > part * LAYER as u64 / 3);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        killed(&sandbox, &["push", "-q", image, &to], || relay.up() > part * LAYER as u64 / 3);
     }
     relay.hurry();
     assert_eq!(sandbox.sealos(&["push", "-q", image, &to]).fine().trim(), want);
@@ -121,10 +125,7 @@ fn a_killed_push_to_dockers_registry_can_be_repeated() {
     let registry = Registry::plain();
     let relay = Relay::to(registry.name("").trim_end_matches('/'));
     let to = relay.name("pushed/big:v1");
-    let mut child = sandbox.start(&["push", "-q", image, &to]);
-    wait_until("a part of it", || relay.up() > LAYER as u64 / 3);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    killed(&sandbox, &["push", "-q", image, &to], || relay.up() > LAYER as u64 / 3);
     sandbox.sealos(&["inspect", &format!("docker://{}", registry.name("pushed/big:v1"))]).refused(&["no image"]);
     relay.hurry();
     assert_eq!(sandbox.sealos(&["push", "-q", image, &to]).fine().trim(), want);
@@ -140,10 +141,7 @@ fn a_killed_copy_into_a_file_goes_on_where_it_ended() {
         let (sandbox, relay) = (Sandbox::new(), Relay::to(registry.name("").trim_end_matches('/')));
         let source = format!("docker://{}", relay.name("big:v1"));
         let args = ["copy", "-q", &source, target];
-        let mut child = sandbox.start(&args);
-        wait_until("half of it", || relay.down() > LAYER as u64 / 2);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        killed(&sandbox, &args, || relay.down() > LAYER as u64 / 2);
         let is_whole = sandbox.path(file).exists() && file != "out/index.json";
         assert!(!is_whole, "{target} looks whole");
         relay.hurry();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,20 @@ use std::time::{Duration, Instant};
 
 /// Nothing here takes longer, on the slowest machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// Its configuration over a directory, which it may delete from: the file, beside the directory.
+pub(crate) fn configuration(directory: &Path, htpasswd: Option<&Path>, address: &str) -> PathBuf {
+    let file = directory.with_extension("yml");
+    let users = htpasswd.map(|path| format!("auth:\n  htpasswd:\n    realm: there\n    path: {}\n", path.display()));
+    let text = format!(
+        "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
+         rootdirectory: {}\n  delete:\n    enabled: true\nhttp:\n  addr: {address}\n{}",
+        directory.display(),
+        users.unwrap_or_default()
+    );
+    fs::write(&file, text).unwrap();
+    file
+}
 
 /// Docker's registry over a directory, until it is dropped.
 pub(crate) struct Docker {
@@ -24,27 +38,14 @@ impl Docker {
     pub(crate) fn start(directory: &Path, htpasswd: Option<&Path>) -> Self {
         // It cannot be told to take a free port and say which.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        Self::start_at(directory, htpasswd, &address)
-    }
-
-    pub(crate) fn start_at(directory: &Path, htpasswd: Option<&Path>, address: &str) -> Self {
-        let file = directory.with_extension("yml");
-        let users =
-            htpasswd.map(|path| format!("auth:\n  htpasswd:\n    realm: there\n    path: {}\n", path.display()));
-        let text = format!(
-            "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
-             rootdirectory: {}\nhttp:\n  addr: {address}\n{}",
-            directory.display(),
-            users.unwrap_or_default()
-        );
-        fs::write(&file, text).unwrap();
+        let file = configuration(directory, htpasswd, &address);
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("docker-registry is installed by tests/run");
-        let docker = Self { child, address: address.to_owned() };
+        let docker = Self { child, address };
         let begun = Instant::now();
         while TcpStream::connect(&docker.address).is_err() {
-            assert!(begun.elapsed() < LONG, "docker-registry does not listen on {address}");
+            assert!(begun.elapsed() < LONG, "docker-registry does not listen on {}", docker.address);
             std::thread::sleep(Duration::from_millis(20));
         }
         docker

@@ -1,9 +1,8 @@
 //! The same directory, used by this registry and by docker's in turn.
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use registry::backend::Distribution;
@@ -11,44 +10,9 @@ use registry::options::ServeOptions;
 use registry::service::Registry;
 
 use crate::client::{Client, is_whole};
-use crate::deadline::{Bounded, until};
+use crate::deadline::Bounded;
+use crate::docker::{Docker, configuration};
 use crate::server::Server;
-
-/// Docker's registry over a directory, until it is dropped.
-struct Docker {
-    child: Child,
-    address: String,
-}
-
-fn configuration(directory: &Path, address: &str) -> PathBuf {
-    let file = directory.with_extension("yml");
-    let text = format!(
-        "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    \
-         enabled: true\nhttp:\n  addr: {address}\n",
-        directory.display()
-    );
-    fs::write(&file, text).unwrap();
-    file
-}
-
-impl Docker {
-    fn start(directory: &Path) -> Self {
-        // It cannot be told to take a free port and say which.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let file = configuration(directory, &address);
-        let child = Command::new("docker-registry").arg("serve").arg(file).stderr(Stdio::null()).spawn();
-        let docker = Self { child: child.expect("docker-registry is installed by tests/run"), address };
-        until("docker's registry listens", || std::net::TcpStream::connect(&docker.address).is_ok());
-        docker
-    }
-}
-
-impl Drop for Docker {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
 
 fn ours(directory: &Path) -> Server {
     Server::with(Registry::new(Arc::new(Distribution::open(directory).unwrap()), ServeOptions::default()))
@@ -65,7 +29,7 @@ fn docker_serves_what_was_pushed_here_and_its_collector_keeps_it() {
         assert_eq!(status, 201, "{repository}:{tag}");
     }
     drop(server);
-    let docker = Docker::start(&directory);
+    let docker = Docker::start(&directory, None);
     for (repository, tag) in [("library/a", "1"), ("library/a", "2"), ("quay.io/deep/er/b", "x")] {
         is_whole(&docker.address, repository, tag).unwrap();
     }
@@ -73,7 +37,7 @@ fn docker_serves_what_was_pushed_here_and_its_collector_keeps_it() {
     assert_eq!(client.get("/v2/_catalog").text().trim(), r#"{"repositories":["library/a","quay.io/deep/er/b"]}"#);
     let tags = client.get("/v2/library/a/tags/list").text();
     assert!(tags.contains(r#""1""#) && tags.contains(r#""2""#), "{tags}");
-    let file = configuration(&directory, "127.0.0.1:0");
+    let file = configuration(&directory, None, "127.0.0.1:0");
     let collected = Command::new("docker-registry").args(["garbage-collect", "--dry-run"]).arg(file).bounded().unwrap();
     let said = String::from_utf8_lossy(&collected.stdout).into_owned();
     assert!(collected.status.success(), "{said}");
@@ -84,7 +48,7 @@ fn docker_serves_what_was_pushed_here_and_its_collector_keeps_it() {
 fn what_docker_wrote_is_served_here_at_once() {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("registry");
-    let docker = Docker::start(&directory);
+    let docker = Docker::start(&directory, None);
     Client::new(&docker.address).push_image("team/app", "v1", b"first").unwrap();
     let server = ours(&directory);
     is_whole(&server.address, "team/app", "v1").unwrap();

@@ -17,6 +17,7 @@ use registry::service::Registry;
 use registry_client::ClientOptions;
 
 use crate::client::{Client, is_whole};
+use crate::deadline::Killed;
 use crate::docker::{Docker, LONG, Wire};
 use crate::server::Server;
 use crate::site::run;
@@ -63,6 +64,45 @@ fn noise(length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
+}
+
+/// An image with one large layer in docker's registry, behind a wire, and a place for a mirror of it.
+struct Scene {
+    here: PathBuf,
+    wire: Wire,
+    layer: Vec<u8>,
+    /// What a mirror is asked for to get the layer.
+    target: String,
+    _docker: Docker,
+    dir: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let docker = Docker::start(&dir.path().join("there"), None);
+        let layer = noise(LARGE);
+        Client::new(&docker.address).push_image("team/app", "v1", &layer).unwrap();
+        let target = format!("/v2/hub.example/team/app/blobs/{}", Digest::of(&layer));
+        let (here, wire) = (dir.path().join("here"), Wire::to(&docker.address));
+        Self { here, wire, layer, target, _docker: docker, dir }
+    }
+
+    fn mirror(&self) -> Mirror {
+        Mirror::new(&self.here, &self.wire.address, None)
+    }
+
+    /// A mirror that knows nothing, neither the manifest nor the size of the blob, gets the rest of an interrupted fetch.
+    fn is_gone_on_with(&self) -> Mirror {
+        self.wire.asked("");
+        self.wire.allow(u64::MAX);
+        let mirror = self.mirror();
+        let (mut stream, mut got) = begin(&mirror.server.address, &self.target);
+        read(&mut stream, &mut got, LARGE);
+        assert!(got == self.layer, "all of it");
+        assert_eq!(self.wire.asked("range: bytes="), 1, "what was there was not fetched again");
+        mirror
+    }
 }
 
 /// The blobs that lie in a directory.
@@ -171,68 +211,51 @@ fn a_tag_follows_the_upstream_and_what_that_has_lost_stays() {
 
 #[test]
 fn many_ask_and_one_fetch_answers_them_while_it_comes() {
-    let dir = tempfile::tempdir().unwrap();
-    let (there, here) = (dir.path().join("there"), dir.path().join("here"));
-    let docker = Docker::start(&there, None);
-    let layer = noise(LARGE);
-    Client::new(&docker.address).push_image("team/app", "v1", &layer).unwrap();
-    let wire = Wire::to(&docker.address);
-    let mirror = Mirror::new(&here, &wire.address, None);
+    let scene = Scene::new();
+    let Scene { here, wire, layer, target, .. } = &scene;
+    let mirror = scene.mirror();
     assert_eq!(mirror.client().get("/v2/hub.example/team/app/manifests/v1").status, 200);
     wire.asked("");
     wire.allow(LARGE as u64 / 2);
-    let target = format!("/v2/hub.example/team/app/blobs/{}", Digest::of(&layer));
     // The upstream is held half-way: whatever comes comes while the blob does.
-    let (mut leaving, mut got) = begin(&mirror.server.address, &target);
+    let (mut leaving, mut got) = begin(&mirror.server.address, target);
     read(&mut leaving, &mut got, LARGE / 4);
     assert_eq!(got[..LARGE / 4], layer[..LARGE / 4], "the first asker");
-    let mut others: Vec<_> = (0..8).map(|_| begin(&mirror.server.address, &target)).collect();
+    let mut others: Vec<_> = (0..8).map(|_| begin(&mirror.server.address, target)).collect();
     for (stream, got) in &mut others {
         read(stream, got, LARGE / 4);
         assert_eq!(got[..LARGE / 4], layer[..LARGE / 4], "another");
     }
-    let part = mirror.client().ask("GET", &target, &[("Range", "bytes=1000-1999")], b"").unwrap();
+    let part = mirror.client().ask("GET", target, &[("Range", "bytes=1000-1999")], b"").unwrap();
     assert_eq!((part.status, &part.body[..]), (206, &layer[1000..2000]));
     drop(leaving);
-    let kept = Distribution::open(&here).unwrap();
+    let kept = Distribution::open(here).unwrap();
     let kept = Server::with(Registry::new(Arc::new(kept), ServeOptions::default()));
-    assert_eq!(Client::new(&kept.address).ask("HEAD", &target, &[], b"").unwrap().status, 404, "not whole yet");
+    assert_eq!(Client::new(&kept.address).ask("HEAD", target, &[], b"").unwrap().status, 404, "not whole yet");
     wire.allow(u64::MAX);
     for (stream, got) in &mut others {
         read(stream, got, LARGE);
-        assert!(got == &layer, "whoever stays gets all of it");
+        assert!(got == layer, "whoever stays gets all of it");
     }
-    assert_eq!(wire.asked(&format!("GET /v2/team/app/blobs/{}", Digest::of(&layer))), 1, "one fetch");
-    assert_eq!(Client::new(&kept.address).ask("HEAD", &target, &[], b"").unwrap().status, 200);
+    assert_eq!(wire.asked(&format!("GET /v2/team/app/blobs/{}", Digest::of(layer))), 1, "one fetch");
+    assert_eq!(Client::new(&kept.address).ask("HEAD", target, &[], b"").unwrap().status, 200);
 }
 
 #[test]
 fn an_interrupted_fetch_is_gone_on_with() {
-    let dir = tempfile::tempdir().unwrap();
-    let (there, here) = (dir.path().join("there"), dir.path().join("here"));
-    let docker = Docker::start(&there, None);
-    let layer = noise(LARGE);
-    Client::new(&docker.address).push_image("team/app", "v1", &layer).unwrap();
-    let wire = Wire::to(&docker.address);
-    let target = format!("/v2/hub.example/team/app/blobs/{}", Digest::of(&layer));
-    let mirror = Mirror::new(&here, &wire.address, None);
+    let scene = Scene::new();
+    let Scene { here, wire, layer, target, .. } = &scene;
+    let mirror = scene.mirror();
     assert_eq!(mirror.client().get("/v2/hub.example/team/app/manifests/v1").status, 200);
     wire.allow(LARGE as u64 / 2);
-    let (mut stream, mut got) = begin(&mirror.server.address, &target);
+    let (mut stream, mut got) = begin(&mirror.server.address, target);
     read(&mut stream, &mut got, LARGE / 4);
     wire.cut();
     read(&mut stream, &mut got, LARGE);
     assert!(got.len() < LARGE && got[..] == layer[..got.len()], "a part, and the connection was cut");
-    assert!(!blobs(&here).contains(&Digest::of(&layer).hex().to_owned()), "a part is not there");
+    assert!(!blobs(here).contains(&Digest::of(layer).hex().to_owned()), "a part is not there");
     drop(mirror);
-    wire.asked("");
-    wire.allow(u64::MAX);
-    // A process that knows nothing: neither the manifest nor the size of the blob.
-    let mirror = Mirror::new(&here, &wire.address, None);
-    let (mut stream, mut got) = begin(&mirror.server.address, &target);
-    read(&mut stream, &mut got, LARGE);
-    assert!(got == layer, "all of it");
-    assert_eq!(wire.asked("range: bytes="), 1, "what was there was not fetched again");
+    let mirror = scene.is_gone_on_with();
     is_whole(&mirror.server.address, "hub.example/team/app", "v1").unwrap();
 }
 
@@ -269,17 +292,13 @@ fn a_mirror_that_is_killed_goes_on_where_it_was() {
         std::thread::sleep(LONG);
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
-    let (there, here) = (dir.path().join("there"), dir.path().join("here"));
-    let docker = Docker::start(&there, None);
-    let layer = noise(LARGE);
-    Client::new(&docker.address).push_image("team/app", "v1", &layer).unwrap();
-    let wire = Wire::to(&docker.address);
+    let scene = Scene::new();
+    let Scene { here, wire, target, dir, .. } = &scene;
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "upstream::a_mirror_that_is_killed_goes_on_where_it_was", "--nocapture"]);
-    command.env("SEALOS_TEST_MIRROR", &here).env("SEALOS_TEST_UPSTREAM", &wire.address);
+    command.env("SEALOS_TEST_MIRROR", here).env("SEALOS_TEST_UPSTREAM", &wire.address);
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let mut child = Killed(child);
+    let mut child = Killed::new(child);
     let begun = Instant::now();
     let address = loop {
         assert!(begun.elapsed() < LONG, "the mirror did not start");
@@ -288,35 +307,13 @@ fn a_mirror_that_is_killed_goes_on_where_it_was() {
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     };
-    let target = format!("/v2/hub.example/team/app/blobs/{}", Digest::of(&layer));
     assert_eq!(Client::new(&address).get("/v2/hub.example/team/app/manifests/v1").status, 200);
     wire.allow(LARGE as u64 / 2);
-    let (mut stream, mut got) = begin(&address, &target);
+    let (mut stream, mut got) = begin(&address, target);
     read(&mut stream, &mut got, LARGE / 4);
-    child.end();
-    wire.asked("");
-    wire.allow(u64::MAX);
-    let mirror = Mirror::new(&here, &wire.address, None);
-    let (mut stream, mut got) = begin(&mirror.server.address, &target);
-    read(&mut stream, &mut got, LARGE);
-    assert!(got == layer, "all of it");
-    assert_eq!(wire.asked("range: bytes="), 1, "what was there was not fetched again");
-}
-
-/// A process that is killed, at the latest when it is dropped.
-struct Killed(std::process::Child);
-
-impl Killed {
-    fn end(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        self.end();
-    }
+    child.kill();
+    child.wait();
+    scene.is_gone_on_with();
 }
 
 #[test]
