@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Invariants: results go to stdout, progress and errors to stderr. Exit codes: 0 done (also when the reader of stdout
-//! went away), 1 the task failed, 2 the command line was wrong; an interrupt is left to the system (130 in a shell):
-//! nothing needs tidying up that a later command does not tidy up. No verb knows another one.
+//! went away), 1 the task failed, 2 the command line was wrong, 130 interrupted. Where nothing wants to be told of an
+//! interrupt it is left to the system: a later command tidies up what there is to tidy. No verb knows another one.
 
 mod ask;
 mod build;
