@@ -202,11 +202,22 @@ fn takes_up_uploads<P: Source + Sink>(place: &P) -> Kept {
     works("bytes are taken", first.take(&content[..2_000_000]))?;
     drop(first);
     check("an interrupted blob is not visible", matches!(place.has(&what), Ok(false)), &what)?;
-    let mut second = works("an interrupted blob can be begun again", Ingest::begin(place, Some(&what)))?;
-    let from = second.resume_at();
+    let take_up = || {
+        let mut second = Ingest::begin(place, Some(&what))?;
+        let from = second.resume_at();
+        second.take(&content[usize::try_from(from).unwrap_or(usize::MAX).min(content.len())..])?;
+        second.commit()?;
+        Ok(from)
+    };
+    // A registry may lose an upload while it says how far it got: that is one more interruption, as for whoever copies.
+    let mut taken = take_up();
+    for _ in 0..3 {
+        let Err(ContentError::Interrupted { wait, .. }) = &taken else { break };
+        thread::sleep(*wait);
+        taken = take_up();
+    }
+    let from = works("what was taken up can be finished", taken)?;
     check("no more is there than was written", from <= 2_000_000, from)?;
-    works("the rest is taken", second.take(&content[usize::try_from(from).unwrap_or(0)..]))?;
-    works("what was taken up can be finished", second.commit())?;
     let got = works("what was taken up can be read", bytes(place, &what, 0))?;
     check("what was taken up is whole", got == content, got.len())
 }
