@@ -6,12 +6,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+#[path = "sandbox/bounded.rs"]
+mod bounded;
+
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+
+use bounded::Bounded;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -54,7 +59,7 @@ fn run(document: &str) {
     let blocks = blocks(&text);
     assert!(!blocks.is_empty(), "{document} has no command block");
     let dir = tempfile::tempdir().unwrap();
-    let copied = Command::new("cp").arg("-r").arg(root().join("Kubefile-examples")).arg(dir.path()).status().unwrap();
+    let copied = Command::new("cp").arg("-r").arg(root().join("Kubefile-examples")).arg(dir.path()).bounded().unwrap().status;
     assert!(copied.success());
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_sealos"));
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());

@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+#[path = "sandbox/bounded.rs"]
+mod bounded;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use bounded::Bounded;
 
 /// Runs sealos with its own store and data in `dir`; it must succeed. Returns stdout and stderr.
 fn sealos(dir: &Path, args: &[&str]) -> String {
@@ -12,7 +17,7 @@ fn sealos(dir: &Path, args: &[&str]) -> String {
         .args(args)
         .env("SEALOS_STORAGE_ROOT", dir.join("storage"))
         .env("SEALOS_DATA_ROOT", dir.join("data"))
-        .output()
+        .bounded()
         .unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "sealos {}: {}\n{said}", args.join(" "), output.status);

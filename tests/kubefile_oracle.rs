@@ -5,6 +5,9 @@
 
 #![allow(clippy::expect_used, reason = "helpers outside of test functions may fail a test too")]
 
+#[path = "sandbox/bounded.rs"]
+mod bounded;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -44,14 +47,15 @@ fn oracle() -> &'static PathBuf {
         let go = std::env::var_os("GO")
             .map(PathBuf::from)
             .unwrap_or_else(|| if usual.exists() { usual.to_owned() } else { PathBuf::from("go") });
-        let status = Command::new(&go)
+        let building = Command::new(&go)
             .args(["build", "-buildvcs=false", "-o"])
             .arg(&program)
             .arg(".")
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles/dockerfile"))
-            .status()
+            .spawn()
             .unwrap_or_else(|error| panic!("{} is needed to build the oracle: {error}", go.display()));
-        assert!(status.success(), "the oracle does not build");
+        let built = bounded::within(bounded::BUILDING, building);
+        assert!(built.status.success(), "the oracle does not build");
         program
     })
 }
@@ -62,7 +66,7 @@ fn ask(cases: &[Value]) -> Vec<Value> {
     let input: String = cases.iter().map(|case| format!("{case}\n")).collect();
     let mut stdin = child.stdin.take().expect("a pipe");
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()).expect("the oracle reads"));
-    let output = child.wait_with_output().expect("the oracle ends");
+    let output = bounded::waited(child);
     writer.join().expect("the writer ends");
     assert!(output.status.success(), "the oracle failed");
     let text = String::from_utf8(output.stdout).expect("UTF-8");

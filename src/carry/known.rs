@@ -70,7 +70,7 @@ pub(crate) fn is_whole(store: &Disk, manifest: &Descriptor) -> Result<bool, Cont
     })?;
     for child in parsed.successors() {
         // Foreign layers are had from their URLs.
-        if !(store.has(&child)? || child.media_type.is_foreign_layer() && !child.urls.is_empty()) {
+        if !(store.has(&child)? || child.is_elsewhere()) {
             return Ok(false);
         }
     }

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use content::ContentError;
+use content::{ContentError, LocationError};
 use content::tar::TarError;
 use oci::{PlatformError, ReferenceError};
 use registry_client::RegistryError;
@@ -134,6 +134,7 @@ impl CommandError {
             Self::Serving(error) if error.is_usage() => 2,
             Self::Execute(error) => error.exit_code(),
             Self::Interrupted => 130,
+            Self::Transfer(TransferError::Location(LocationError::Absent { .. })) => 1,
             Self::Transfer(TransferError::Location(_) | TransferError::Name(_)) | Self::Usage(_) => 2,
             Self::Move { source: TransferError::Location(_) | TransferError::Name(_), .. } => 2,
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => 0,

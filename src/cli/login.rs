@@ -1,7 +1,7 @@
 //! `sealos login [REGISTRY]`
 
 use clap::Args;
-use registry_client::{Credentials, Logins, Secret};
+use registry_client::{Credentials, Secret, TOKEN_USER};
 
 use super::ask;
 use super::error::CommandError;
@@ -12,7 +12,8 @@ use crate::report::Event;
 /// Log in to a registry
 ///
 /// The registry is asked whether it accepts the credentials; then they are kept where docker, podman and sealos find
-/// them, readable for this user only. They may be for one repository or namespace: HOST/PATH.
+/// them, readable for this user only. They may be for one repository or namespace: HOST/PATH. An identity token is the
+/// password of the user `<token>`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,13 +47,13 @@ pub(crate) struct Login {
 impl Login {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         let key = key(&self.registry)?;
-        let logins = Logins::new(self.trust.authfile.clone());
+        let client = client(&Registry::from(self.trust.clone()), "", None);
+        let logins = client.logins()?;
         let known = logins.get(&key)?;
         if self.get_login {
             let known = known.ok_or_else(|| CommandError::NotLoggedIn { key: key.clone() })?;
-            return world.say(if known.user.is_empty() { "<token>" } else { known.user.as_str() });
+            return world.say(if known.user.is_empty() { TOKEN_USER } else { known.user.as_str() });
         }
-        let client = client(&Registry::from(self.trust.clone()), "", None);
         if self.password.is_some() {
             let text = "a password on the command line can be seen by others; use --password-stdin";
             world.reporter(super::world::Silence::Unasked).event(&Event::Warning(text.to_owned()));
@@ -85,7 +86,7 @@ impl Login {
             None if self.password_stdin => ask::secret_on_stdin()?,
             None => ask::secret(&format!("Password of {user} for {key}: "))?,
         };
-        Ok(Credentials::Password { user, password })
+        Ok(Credentials::of(&user, password))
     }
 }
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use registry_client::Logins;
 
 use super::error::CommandError;
 use super::login::key;
+use super::registry::{Registry, Trust, client};
 use super::world::World;
 
 /// Forget the credentials for a registry
@@ -25,11 +25,14 @@ pub(crate) struct Logout {
     /// The file with credentials
     #[arg(long, env = "REGISTRY_AUTH_FILE", hide_env = true, value_name = "FILE")]
     authfile: Option<PathBuf>,
+    #[arg(long, hide = true, value_name = "FILE")]
+    registries_conf: Option<PathBuf>,
 }
 
 impl Logout {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
-        let logins = Logins::new(self.authfile.clone());
+        let (authfile, registries_conf) = (self.authfile.clone(), self.registries_conf.clone());
+        let logins = client(&Registry::from(Trust { authfile, registries_conf, ..Trust::default() }), "", None).logins()?;
         let Some(registry) = &self.registry else {
             let forgotten = logins.erase_all()?;
             return forgotten.iter().try_for_each(|login| said(world, &login.key));

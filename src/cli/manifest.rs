@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use content::{ContentError, Location, Plain, Store, fetch_document};
 use oci::{Descriptor, Digest, Reference};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::conversion::FormArgs;
 use super::error::CommandError;
@@ -53,6 +53,14 @@ enum Verb {
     Exists(Exists),
 }
 
+/// How it is said what was done.
+#[derive(Clone, Copy, Debug, Args)]
+struct Form {
+    /// Print the list's new id and digest, and the images, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Make a list; its id is printed
 #[derive(Debug, Args)]
 struct Create {
@@ -71,6 +79,8 @@ struct Create {
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     annotation: Vec<(String, String)>,
     #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
     registry: Registry,
 }
 
@@ -88,6 +98,8 @@ struct Add {
     #[command(flatten)]
     facts: FactArgs,
     #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
     registry: Registry,
 }
 
@@ -100,6 +112,8 @@ struct Annotate {
     image: String,
     #[command(flatten)]
     facts: FactArgs,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Print a list, from the store or else from its registry
@@ -150,6 +164,8 @@ struct Remove {
     list: String,
     /// The image: its digest, or a name or id in the store
     image: String,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Remove lists from the store; their images stay
@@ -237,19 +253,25 @@ fn add(
     facts: &Facts,
     store: &LazyStore,
     registry: &Registry,
+    reporter: &Arc<dyn Reporter>,
 ) -> Result<Vec<Digest>, CommandError> {
     let mut added = Vec::new();
     for image in images {
         let failed = |source| CommandError::Move { verb: "add", name: image.clone(), source };
         let location = Location::source(image, Plain::Store, store).map_err(TransferError::from)?;
-        let client = client(registry, host(&location), None);
+        let client = client(registry, host(&location), Some(reporter));
         let origin = open(&location, store, &client).map_err(failed)?;
         added.extend(list.add(&origin, platforms, facts).map_err(failed)?);
     }
     Ok(added)
 }
 
-fn say_added(world: &mut World<'_>, root: &Descriptor, images: &[Digest]) -> Result<(), CommandError> {
+/// The list's id and the images that something was done to, one line each; as JSON one object.
+fn say_list(world: &mut World<'_>, root: &Descriptor, images: &[Digest], form: Form) -> Result<(), CommandError> {
+    if form.json {
+        let document = json!({"id": root.digest.hex(), "digest": root.digest, "images": images});
+        return show::json(world, &document);
+    }
     images.iter().try_for_each(|image| world.say(format_args!("{}: {image}", root.digest.hex())))
 }
 
@@ -266,10 +288,14 @@ impl Create {
         let amend = if self.amend { Amend::Existing } else { Amend::New };
         let mut list = List::create(store.disk()?, &self.list, amend)?;
         let registry = self.registry.complete()?;
-        add(&mut list, &self.images, &which(self.all), &Facts::default(), &store, &registry)?;
+        let reporter: Arc<dyn Reporter> = Arc::from(world.reporter(Silence::Unasked));
+        let added =
+            add(&mut list, &self.images, &which(self.all), &Facts::default(), &store, &registry, &reporter);
+        reporter.finish();
+        let added = added?;
         list.annotate_all(&self.annotation);
         let root = list.store()?;
-        world.say(root.digest.hex())
+        if self.form.json { say_list(world, &root, &added, self.form) } else { world.say(root.digest.hex()) }
     }
 }
 
@@ -285,9 +311,12 @@ impl Add {
             (false, None) => Platforms::Host,
         };
         let registry = self.registry.complete()?;
-        let added = add(&mut list, &self.images, &platforms, &facts, &store, &registry)?;
+        let reporter: Arc<dyn Reporter> = Arc::from(world.reporter(Silence::Unasked));
+        let added = add(&mut list, &self.images, &platforms, &facts, &store, &registry, &reporter);
+        reporter.finish();
+        let added = added?;
         let root = list.store()?;
-        say_added(world, &root, &added)
+        say_list(world, &root, &added, self.form)
     }
 }
 
@@ -303,7 +332,7 @@ impl Annotate {
         let mut list = List::open(&disk, &self.list)?;
         let image = list.annotate(&self.image, &Facts::from(&self.facts))?;
         let root = list.store()?;
-        say_added(world, &root, &[image])
+        say_list(world, &root, &[image], self.form)
     }
 }
 
@@ -313,7 +342,7 @@ impl Remove {
         let mut list = List::open(&disk, &self.list)?;
         let image = list.remove(&self.image)?;
         let root = list.store()?;
-        say_added(world, &root, &[image])
+        say_list(world, &root, &[image], self.form)
     }
 }
 

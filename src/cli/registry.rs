@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use content::{CopyOptions, Location};
+use content::{CopyOptions, ForeignLayers, Location};
 use oci::Reference;
 use registry_client::{Client, ClientOptions, Credentials, Notice, Secret, Tls};
 
@@ -73,12 +73,17 @@ pub(crate) struct Moving {
     /// Bytes a second of all transfers together, such as 500K, 20M or 1G
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) limit_rate: Option<NonZeroU64>,
+    /// Send registries layers that may not be distributed, too (foreign layers), where they are at hand
+    #[arg(long)]
+    allow_nondistributable_artifacts: bool,
 }
 
 impl Moving {
     pub(crate) fn options(&self, registry: &Registry) -> CopyOptions {
         let (jobs, limit_rate, retries) = (self.jobs.into(), self.limit_rate, registry.retry);
-        CopyOptions { jobs, limit_rate, retries, stop: interrupts::stop(), ..CopyOptions::default() }
+        let foreign =
+            if self.allow_nondistributable_artifacts { ForeignLayers::Send } else { ForeignLayers::Leave };
+        CopyOptions { jobs, limit_rate, retries, foreign, stop: interrupts::stop(), ..CopyOptions::default() }
     }
 }
 
@@ -100,7 +105,7 @@ impl Registry {
 pub(crate) fn client(args: &Registry, registry: &str, reporter: Option<&Arc<dyn Reporter>>) -> Client {
     let credentials = args.creds.as_deref().filter(|_| !registry.is_empty()).map(|text| {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        (registry.to_owned(), Credentials::Password { user: user.to_owned(), password: Secret::new(password) })
+        (registry.to_owned(), Credentials::of(user, Secret::new(password)))
     });
     let defaults = ClientOptions::default();
     Client::new(ClientOptions {

@@ -1,6 +1,7 @@
 //! `sealos search TERM`
 
 use std::io::Read;
+use std::sync::Arc;
 
 use clap::Args;
 use oci::Reference;
@@ -11,8 +12,9 @@ use url::Url;
 use super::error::CommandError;
 use super::registry::{Registry, client};
 use super::show;
-use super::world::World;
+use super::world::{Silence, World};
 use crate::report::table::Table;
+use crate::report::{Event, Reporter};
 use crate::transfer::TransferError;
 
 /// Where Docker Hub is searched: it has no catalog, but an interface of its own from before there were catalogs.
@@ -60,16 +62,28 @@ struct Found {
 impl Search {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         let registry = self.registry.clone().complete()?;
-        let (mut found, mut errors) = (Vec::new(), Vec::new());
+        let reporter: Arc<dyn Reporter> = Arc::from(world.reporter(Silence::Unasked));
+        let (mut found, mut there, mut errors) = (Vec::new(), 0, Vec::new());
         for (host, term) in self.places(&registry)? {
-            let client = client(&registry, &host, None);
+            let client = client(&registry, &host, Some(&reporter));
             let result = if host == "docker.io" { self.hub(&client, &term) } else { catalog(&client, &host, &term) };
             match result {
-                Ok(more) => found.extend(more),
+                Ok((more, all)) => {
+                    there += all.max(more.len());
+                    found.extend(more);
+                }
                 Err(source) => errors.push(CommandError::Move { verb: "search", name: host, source }),
             }
         }
         found.truncate(self.limit);
+        if found.len() < there {
+            let text = format!("these are {} of {there} that match; `--limit` shows more", found.len());
+            reporter.event(&Event::Warning(text));
+        }
+        reporter.finish();
+        if found.is_empty() && !errors.is_empty() {
+            return CommandError::all(errors);
+        }
         if self.json {
             show::json(world, &found)?;
         } else {
@@ -90,7 +104,7 @@ impl Search {
         Ok(candidates.iter().map(|name| (name.registry().to_owned(), text.to_owned())).collect())
     }
 
-    fn hub(&self, client: &Client, term: &str) -> Result<Vec<Found>, TransferError> {
+    fn hub(&self, client: &Client, term: &str) -> Result<(Vec<Found>, usize), TransferError> {
         let wrong = |reason: String| TransferError::Refused { place: "docker.io".to_owned(), reason };
         if term.is_empty() {
             return Err(wrong("it does not list all of its repositories; say what to search for".to_owned()));
@@ -125,15 +139,21 @@ impl Search {
     }
 }
 
-fn catalog(client: &Client, host: &str, term: &str) -> Result<Vec<Found>, TransferError> {
+/// The repositories that match, and how many there are.
+fn catalog(client: &Client, host: &str, term: &str) -> Result<(Vec<Found>, usize), TransferError> {
     let all = client.catalog(host)?.into_iter().filter(|path| path.contains(term));
     let found = |path| Found { name: format!("{host}/{path}"), description: String::new(), stars: 0, official: false };
-    Ok(all.map(found).collect())
+    let found: Vec<Found> = all.map(found).collect();
+    let there = found.len();
+    Ok((found, there))
 }
 
-fn hub_answer(text: &[u8]) -> Result<Vec<Found>, serde_json::Error> {
+/// What Docker Hub has told of, and how many it says that there are.
+fn hub_answer(text: &[u8]) -> Result<(Vec<Found>, usize), serde_json::Error> {
     #[derive(Deserialize)]
     struct Page {
+        #[serde(default)]
+        num_results: usize,
         results: Vec<Row>,
     }
     #[derive(Deserialize)]
@@ -153,7 +173,7 @@ fn hub_answer(text: &[u8]) -> Result<Vec<Found>, serde_json::Error> {
         stars: row.star_count,
         official: row.is_official,
     });
-    Ok(found.collect())
+    Ok((found.collect(), page.num_results))
 }
 
 /// A stranger's text, fit for a terminal.
@@ -168,10 +188,11 @@ mod tests {
 
     #[test]
     fn the_answer_of_docker_hub_is_read() {
-        let text = br#"{"num_results":1,"query":"nginx","results":[
+        let text = br#"{"num_results":7,"query":"nginx","results":[
             {"name":"nginx","description":"Official\nbuild of Nginx.","star_count":19,"is_official":true,"is_automated":false},
             {"name":"a/b","description":null,"star_count":0}]}"#;
-        let found = hub_answer(text).unwrap();
+        let (found, there) = hub_answer(text).unwrap();
+        assert_eq!(there, 7);
         let want = Found {
             name: "docker.io/nginx".to_owned(),
             description: "Official build of Nginx.".to_owned(),

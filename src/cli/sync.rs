@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use content::archive::Format;
-use content::{Location, Plain};
+use content::{Location, LocationError, Plain};
 use oci::{Platform, Reference};
 use registry_client::{Client, Credentials};
 use serde_json::{Value, json};
@@ -340,6 +340,7 @@ fn destination(text: &str, kind: Option<To>, store: &LazyStore) -> Result<Destin
         Ok(location @ (Location::File { .. } | Location::Foreign { .. })) => {
             Err(CommandError::Usage(format!("`{location}` cannot take many images")))
         }
+        Err(error @ LocationError::Path { .. }) => Err(TransferError::from(error).into()),
         _ => registry(text),
     }
 }

@@ -1,5 +1,7 @@
 //! `sealos tags REPOSITORY…`
 
+use std::sync::Arc;
+
 use clap::Args;
 use oci::Reference;
 use serde_json::json;
@@ -7,7 +9,8 @@ use serde_json::json;
 use super::error::CommandError;
 use super::registry::{Registry, client, one_registry};
 use super::show;
-use super::world::World;
+use super::world::{Silence, World};
+use crate::report::Reporter;
 use crate::transfer::TransferError;
 use crate::transfer::sync::Filter;
 
@@ -43,7 +46,8 @@ impl Tags {
         let registry = self.registry.complete()?;
         let names = self.names.iter().map(|name| name.trim_start_matches("docker://").parse::<Reference>());
         let names = names.collect::<Result<Vec<_>, _>>()?;
-        let client = client(&registry, &one_registry(&registry, names.iter())?, None);
+        let reporter: Arc<dyn Reporter> = Arc::from(world.reporter(Silence::Unasked));
+        let client = client(&registry, &one_registry(&registry, names.iter())?, Some(&reporter));
         let (mut documents, mut errors) = (Vec::new(), Vec::new());
         for name in &names {
             let tags = client.repository(name).and_then(|repository| repository.tags());
@@ -64,6 +68,7 @@ impl Tags {
                 (false, _) => tags.iter().try_for_each(|tag| world.say(format_args!("{whole}:{tag}")))?,
             }
         }
+        reporter.finish();
         match &documents[..] {
             _ if !self.json => {}
             [one] if names.len() == 1 => show::json(world, one)?,

@@ -122,7 +122,7 @@ pub(crate) fn copy_image(
         missing,
     };
     if wish.mode == Mode::DryRun {
-        let missing = dry_run(&narrowed, &whole, target)?;
+        let missing = dry_run(&narrowed, &whole, target, &wish.options)?;
         return Ok(outcome(whole, Some(missing)));
     }
     let root = match conversion.is_none() {
@@ -229,7 +229,7 @@ fn into_store(
     let root = choice.root.clone();
     let mut outcome = CopyOutcome { root, name: name.cloned(), platforms: choice.platforms.clone(), missing: None };
     if wish.mode == Mode::DryRun {
-        outcome.missing = Some(missing_in(source, &choice.chosen, &sink)?);
+        outcome.missing = Some(missing_in(source, &choice.chosen, &sink, &wish.options)?);
         return Ok(outcome);
     }
     content::copy(source, &sink, &choice.chosen, &wish.options, observer)?;
@@ -243,20 +243,30 @@ fn into_store(
     Ok(outcome)
 }
 
-fn missing_in(source: &dyn Source, roots: &[Descriptor], sink: &dyn Sink) -> Result<Missing, ContentError> {
+fn missing_in(
+    source: &dyn Source,
+    roots: &[Descriptor],
+    sink: &dyn Sink,
+    options: &CopyOptions,
+) -> Result<Missing, ContentError> {
     let outline = Outline::of(source, roots, &Silent)?;
-    let missing = outline.missing(sink)?;
+    let missing = outline.missing(sink, options.foreign)?;
     Ok(Missing { blobs: missing.count(), bytes: missing.bytes(), of: outline.count() })
 }
 
 /// What would be written. Into a file or another program's store, that is everything.
-fn dry_run(source: &dyn Source, root: &Descriptor, target: &Target<'_>) -> Result<Missing, ContentError> {
+fn dry_run(
+    source: &dyn Source,
+    root: &Descriptor,
+    target: &Target<'_>,
+    options: &CopyOptions,
+) -> Result<Missing, ContentError> {
     let roots = std::slice::from_ref(root);
     match target {
-        Target::Store(disk, _) => missing_in(source, roots, *disk),
-        Target::Registry(repository, _) => missing_in(source, roots, repository),
+        Target::Store(disk, _) => missing_in(source, roots, *disk, options),
+        Target::Registry(repository, _) => missing_in(source, roots, repository, options),
         Target::Layout(path, _) if path.join("oci-layout").exists() => {
-            missing_in(source, roots, &Layout::open(path.as_path())?)
+            missing_in(source, roots, &Layout::open(path.as_path())?, options)
         }
         _ => {
             let outline = Outline::of(source, roots, &Silent)?;

@@ -161,7 +161,7 @@ impl<'a> Puller<'a> {
             Ok(choice) => {
                 // A list of images has the documents of images that are in registries only.
                 let outline = Outline::of(self.store, &choice.chosen, &Silent)?;
-                let is_here = |blob: &Descriptor| self.store.blob_path(&blob.digest).exists();
+                let is_here = |blob: &Descriptor| blob.is_elsewhere() || self.store.blob_path(&blob.digest).exists();
                 Ok(outline.blobs.iter().all(is_here).then_some(choice.platforms))
             }
             Err(TransferError::Content(ContentError::NoPlatform { .. } | ContentError::MissingBlob { .. })) => Ok(None),

@@ -9,6 +9,8 @@ use sealos::build::{Fetch, Fetched, NamedContext, SeamError, build};
 
 use super::support::{Lab, explained};
 
+use crate::bounded::Bounded;
+
 fn sample() -> Lab {
     let lab = Lab::new();
     lab.file("a.txt", "a").file("b.txt", "b").file("c.md", "c").file("dir/x", "x").file("dir/sub/y", "y");
@@ -93,7 +95,7 @@ fn what_files_are_survives() {
     lab.file("one", "same").file(&long, "l").file("sparse", "");
     fs::hard_link(lab.context().join("one"), lab.context().join("two")).unwrap();
     fs::File::options().write(true).open(lab.context().join("sparse")).unwrap().set_len(1 << 20).unwrap();
-    assert!(Command::new("mkfifo").arg(lab.context().join("pipe")).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(lab.context().join("pipe")).bounded().unwrap().status.success());
     let attribute =
         rustix::fs::setxattr(lab.context().join("one"), "user.note", b"hi", rustix::fs::XattrFlags::empty());
     attribute.expect("temporary files can have attributes: set TMPDIR to where they can");
@@ -136,8 +138,8 @@ fn tar(lab: &Lab, name: &str, flags: &[&str]) {
         fs::hard_link(place.join("in/deep/f"), linked).unwrap();
     }
     let target = lab.context().join(name);
-    let status = Command::new("tar").args(flags).arg("-cf").arg(target).arg("-C").arg(&place).arg("in").status();
-    assert!(status.unwrap().success());
+    let packed = Command::new("tar").args(flags).arg("-cf").arg(target).arg("-C").arg(&place).arg("in").bounded();
+    assert!(packed.unwrap().status.success());
 }
 
 #[test]

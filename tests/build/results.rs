@@ -11,6 +11,8 @@ use sealos::build::{ContextPlace, Format, KubefilePlace, Layering, Output, Platf
 
 use super::support::{Lab, name, platform};
 
+use crate::bounded::Bounded;
+
 #[test]
 fn names_are_given_at_the_end_and_a_nameless_image_is_kept() {
     let lab = Lab::new();
@@ -97,7 +99,7 @@ fn the_root_file_system_can_be_written_out() {
     .unwrap();
     let place = lab.place.path();
     assert_eq!(fs::read_to_string(place.join("out/d/b")).unwrap(), "A");
-    let listed = Command::new("tar").arg("-xOf").arg(place.join("out.tar")).arg("d/b").output().unwrap();
+    let listed = Command::new("tar").arg("-xOf").arg(place.join("out.tar")).arg("d/b").bounded().unwrap();
     assert_eq!(String::from_utf8_lossy(&listed.stdout), "A");
     assert!(fs::read_to_string(place.join("id")).unwrap().starts_with("sha256:"));
     assert_eq!(fs::metadata(place.join("out.tar")).unwrap().mode() & 0o777, 0o644);
@@ -164,7 +166,7 @@ fn a_context_can_come_from_stdin_and_so_can_the_kubefile() {
 
     lab.file("Kubefile", "FROM scratch\nCOPY f /g\n");
     for flag in ["--gzip", "--zstd", "--no-auto-compress"] {
-        let packed = Command::new("tar").arg("-C").arg(lab.context()).args([flag, "-c", "."]).output().unwrap();
+        let packed = Command::new("tar").arg("-C").arg(lab.context()).args([flag, "-c", "."]).bounded().unwrap();
         assert!(packed.status.success(), "{flag}");
         let mut world = lab.world();
         let bytes: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(packed.stdout));

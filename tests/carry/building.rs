@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Bounded, Sandbox, ended};
 use crate::upstream::{Upstream, pod};
 
 /// The document behind a name of a sandbox's store.
@@ -101,7 +101,7 @@ fn images_that_cannot_be_had_fail_the_build_with_file_and_line() {
     let mut child =
         sandbox.command(&[&["login"][..], &login].concat()).stdin(std::process::Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"hunter2").unwrap();
-    assert!(child.wait().unwrap().success());
+    assert!(ended(&mut child).success());
     let allowed = ["--ignore-missing", "*/team/missing", "--ignore-missing", "*s390*"];
     let said = sandbox.sealos(&[&["build", "-t", "app:v1"][..], &allowed, &[&context]].concat());
     assert_eq!(said.code, Some(0), "{}", said.stderr);
@@ -315,13 +315,13 @@ fn archives_and_other_stores_may_hold_what_is_carried() {
             "containers-storage:localhost/podman/tool:3",
         ])
         .env("CONTAINERS_STORAGE_CONF", &conf)
-        .output()
+        .bounded()
         .unwrap();
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
     let built = sandbox
         .command(&["build", "-q", "-t", "app:v1", &context])
         .env("CONTAINERS_STORAGE_CONF", &conf)
-        .output()
+        .bounded()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let names = sandbox.sealos(&["images", "list", "app:v1"]).fine();

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Bounded, Sandbox};
 
 /// What a shape is asked for: a number that makes its images unique.
 type Shape = fn(usize) -> Part;
@@ -379,7 +379,7 @@ fn kustomizations_are_built_by_a_program_that_is_there_or_asked_for() {
         ],
     );
     assert_eq!(sandbox.sealos(&["images", "list", &context]).fine(), "r.example/patched:2\n");
-    let without = sandbox.command(&["images", "list", &context]).env("PATH", "/nonexistent").output().unwrap();
+    let without = sandbox.command(&["images", "list", &context]).env("PATH", "/nonexistent").bounded().unwrap();
     let said = String::from_utf8_lossy(&without.stderr).into_owned();
     assert!(!without.status.success() && said.contains("kubectl") && said.contains("manifests/over"), "{said}");
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Sandbox, noise, run};
+use crate::sandbox::{Bounded, Sandbox, bounded, noise, run};
 
 /// A docker-registry, ended when dropped.
 pub(crate) struct Upstream {
@@ -110,7 +110,7 @@ impl Upstream {
     /// The bytes that a name stands for.
     pub(crate) fn raw(&self, rest: &str) -> Vec<u8> {
         let name = format!("docker://{}", self.name(rest));
-        let output = Command::new("skopeo").args(["inspect", "--tls-verify=false", "--raw", &name]).output().unwrap();
+        let output = Command::new("skopeo").args(["inspect", "--tls-verify=false", "--raw", &name]).bounded().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     }
@@ -152,7 +152,7 @@ pub(crate) fn go_program(module: &str, package: &str) -> String {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles").join(module);
     let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("carry-{module}"));
     let installed = Path::new("/usr/local/go/bin/go");
-    let status = Command::new(if installed.exists() { installed } else { Path::new("go") })
+    let building = Command::new(if installed.exists() { installed } else { Path::new("go") })
         .args([
             "build",
             "-tags",
@@ -163,9 +163,10 @@ pub(crate) fn go_program(module: &str, package: &str) -> String {
         .arg(package)
         .current_dir(source)
         .env("CGO_ENABLED", "0")
-        .status()
+        .spawn()
         .expect("go is installed (tests/run does it)");
-    assert!(status.success(), "go build of {package} failed");
+    let built = bounded::within(bounded::BUILDING, building);
+    assert!(built.status.success(), "go build of {package} failed");
     binary.to_str().unwrap().to_owned()
 }
 

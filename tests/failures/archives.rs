@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::sandbox::{Said, Sandbox, noise};
+use crate::sandbox::{Bounded, Said, Sandbox, noise};
 
 /// Where the bytes of a blob begin in a tar that holds it uncompressed, and the member's name.
 fn layer_member(archive: &[u8]) -> (usize, String) {
@@ -66,7 +66,7 @@ fn a_flipped_byte_on_stdin_is_found_too() {
     bytes[at + 150_000] ^= 1;
     fs::write(&archive, bytes).unwrap();
     let mut command = sandbox.command(&["load", "-q"]);
-    let output = command.stdin(fs::File::open(&archive).unwrap()).output().unwrap();
+    let output = command.bounded_with(fs::File::open(&archive).unwrap()).unwrap();
     assert_eq!(output.status.code(), Some(1));
     sandbox.is_empty();
 }
@@ -118,7 +118,7 @@ fn what_is_no_image_at_all_is_said_to_be_none() {
     ] {
         fs::write(sandbox.path(name), content).unwrap();
         let packed = sandbox.path(&format!("{name}.gz"));
-        let gzip = Command::new("gzip").arg("-kn").arg(sandbox.path(name)).status().unwrap();
+        let gzip = Command::new("gzip").arg("-kn").arg(sandbox.path(name)).bounded().unwrap().status;
         assert!(gzip.success() && packed.exists());
         for path in [sandbox.path(name), packed] {
             let shown = path.to_str().unwrap();
@@ -126,7 +126,7 @@ fn what_is_no_image_at_all_is_said_to_be_none() {
             assert!(said.contains(shown), "{said}");
             sandbox.sealos(&["inspect", shown]).refused(parts);
             let mut command = sandbox.command(&["load", "-q"]);
-            let said = Said::from(command.stdin(fs::File::open(&path).unwrap()).output().unwrap()).refused(parts);
+            let said = Said::from(command.bounded_with(fs::File::open(&path).unwrap()).unwrap()).refused(parts);
             assert!(said.contains("stdin"), "{said}");
         }
     }
@@ -155,7 +155,7 @@ fn a_store_that_is_a_file_is_called_one() {
         ("file/below", &["file/below is not a valid image store", "file is a file and no directory"]),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealos"));
-        Said::from(command.args(["--root", &sandbox.at(root), "images"]).output().unwrap()).refused(parts);
+        Said::from(command.args(["--root", &sandbox.at(root), "images"]).bounded().unwrap()).refused(parts);
     }
     assert_eq!(fs::read_to_string(sandbox.path("file")).unwrap(), "mine");
 }

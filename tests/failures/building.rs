@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
-use crate::sandbox::{Sandbox, noise};
+use crate::sandbox::{Bounded, Sandbox, noise};
 
 #[test]
 fn mistakes_in_a_kubefile_are_shown_where_they_are() {
@@ -63,7 +63,7 @@ fn a_file_that_cannot_be_read_is_named() {
         .arg("--root")
         .arg(store.path().join("store"))
         .args(["build", "-t", "app:v1", &context])
-        .output()
+        .bounded()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -102,20 +102,20 @@ fn a_full_disk_is_said_and_leaves_the_store_usable() {
     let sandbox = Sandbox::new();
     let mount = sandbox.path("small");
     fs::create_dir(&mount).unwrap();
-    let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&mount).status().unwrap();
+    let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&mount).bounded().unwrap().status;
     assert!(status.success(), "the test needs root to mount a small tmpfs");
     let context = sandbox.context("big", "FROM scratch\nCOPY data /\n", &[("data", &noise(20_000_000, 1))]);
     let small = sandbox.context("little", "FROM scratch\nCOPY data /\n", &[("data", b"little")]);
     let store = mount.join("store");
     let run = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_sealos")).arg("--root").arg(&store).args(args).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_sealos")).arg("--root").arg(&store).args(args).bounded().unwrap();
         (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
     let big = run(&["build", "-t", "app:v1", &context]);
     let images = run(&["images", "-q"]);
     let pruned = run(&["prune"]);
     let little = run(&["build", "-q", "-t", "app:v2", &small]);
-    let unmounted = Command::new("umount").arg(&mount).status().unwrap();
+    let unmounted = Command::new("umount").arg(&mount).bounded().unwrap().status;
     assert!(unmounted.success());
     assert_eq!(big.0, Some(1), "{}", big.1);
     assert!(big.1.contains("No space left on device") && big.1.contains("sealos prune"), "{}", big.1);
@@ -147,7 +147,7 @@ fn a_store_that_one_may_only_read_can_be_read() {
             .arg("--root")
             .arg(sandbox.path("store"))
             .args(args)
-            .output()
+            .bounded()
             .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");

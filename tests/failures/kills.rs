@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use crate::sandbox::{Sandbox, noise};
+use crate::sandbox::{Bounded, Sandbox, ended, noise};
 
 /// Kills a command after each of some pauses; whether at least one was alive to be killed.
 fn kill_at(sandbox: &Sandbox, args: &[&str], pauses: &[u64]) -> bool {
@@ -109,7 +109,7 @@ fn two_builds_and_a_prune_at_once_lose_nothing() {
             })
             .collect();
         for mut child in children.drain(..).chain(prunes) {
-            assert!(child.wait().unwrap().success(), "round {round}");
+            assert!(ended(&mut child).success(), "round {round}");
         }
         for tag in &tags {
             sandbox.sealos(&["save", "-q", "-o", &sandbox.at("out.tar"), tag]).fine();
@@ -129,9 +129,9 @@ fn an_interrupted_build_exits_with_130() {
         .spawn()
         .unwrap();
     std::thread::sleep(Duration::from_millis(150));
-    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).bounded().unwrap().status;
     assert!(sent.success(), "the build had ended already");
-    let status = child.wait().unwrap();
+    let status = ended(&mut child);
     // A shell shows death by SIGINT as 130.
     assert!(status.code() == Some(130) || status.signal() == Some(2), "{status}");
     assert_eq!(sandbox.sealos(&["images", "-q"]).fine().trim(), "");

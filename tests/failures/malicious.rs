@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Bounded, Sandbox};
 
 /// Loads an image whose only layer is the tar that a Python script writes into the file object `t`.
 fn load(sandbox: &Sandbox, script: &str) -> String {
@@ -25,7 +25,7 @@ with tarfile.open("evil.tar", "w") as t:
         entry(t, name, data=data)
 "#
     );
-    let output = Command::new("python3").args(["-c", &program]).current_dir(sandbox.root()).output().unwrap();
+    let output = Command::new("python3").args(["-c", &program]).current_dir(sandbox.root()).bounded().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     sandbox.sealos(&["load", "-q", "-i", &sandbox.at("evil.tar")]).fine();
     "evil:v1".to_owned()
@@ -95,7 +95,7 @@ with tarfile.open('evil.tar', 'w') as t:
     for name, data in [('config.json', config), ('layer.tar', layer), ('manifest.json', manifest)]:
         i = tarfile.TarInfo(name); i.size = len(data); t.addfile(i, io.BytesIO(data))
 ";
-    let output = Command::new("python3").args(["-c", script]).current_dir(sandbox.root()).output().unwrap();
+    let output = Command::new("python3").args(["-c", script]).current_dir(sandbox.root()).bounded().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let loaded = sandbox.sealos(&["load", "-q", "-i", &sandbox.at("evil.tar")]);
     if loaded.code == Some(0) {

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+#[path = "../sandbox/bounded.rs"]
+mod bounded;
 mod read_theirs;
 mod sandbox;
 mod tree;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::bounded::Bounded;
+
 /// One test's directory.
 pub(crate) struct Sandbox {
     dir: tempfile::TempDir,
@@ -54,6 +56,6 @@ impl Sandbox {
 
 /// Runs a program to its end.
 fn output(program: &str, args: &[&str], dir: &Path) -> Output {
-    let command = Command::new(program).args(args).current_dir(dir).env("TMPDIR", dir).output();
+    let command = Command::new(program).args(args).current_dir(dir).env("TMPDIR", dir).bounded();
     command.unwrap_or_else(|error| panic!("{program}: {error} (tests/run installs what the tests drive)"))
 }

@@ -10,6 +10,8 @@ use std::process::Command;
 
 use sha2::Digest;
 
+use crate::bounded::Bounded;
+
 /// Everything that is compared of one file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
@@ -146,6 +148,6 @@ pub(crate) fn awkward(root: &Path) {
 }
 
 fn run(program: &str, args: &[&str]) {
-    let status = Command::new(program).args(args).status().unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(status.success(), "{program} {args:?}");
+    let output = Command::new(program).args(args).bounded().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -7,6 +7,8 @@ use std::process::Stdio;
 use crate::fixture::{Made, Spec, layout};
 use crate::sandbox::{Said, Sandbox};
 
+use crate::bounded::{Bounded, waited};
+
 const OLD: &[&[(&str, &str)]] = &[&[("etc/a", "one"), ("etc/b", "two"), ("same", "same")]];
 const NEW: &[&[(&str, &str)]] = &[OLD[0], &[("etc/.wh.b", ""), ("etc/a", "ONE"), ("new", "three")]];
 
@@ -42,11 +44,11 @@ fn archives_travel_through_pipes_compressed_or_not() {
     let (sandbox, _) = filled();
     for compress in [&[][..], &["--compress", "gzip"], &["--compress", "zstd"]] {
         let args = [&["save", "-q", "app:v1"], compress].concat();
-        let archive = sandbox.command(&args).output().unwrap().stdout;
+        let archive = sandbox.command(&args).bounded().unwrap().stdout;
         assert!(!archive.is_empty(), "{compress:?}");
         let mut child = sandbox.command(&["load", "-q"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(&archive).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = waited(child);
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "Loaded image: app:v1\n", "{compress:?}");
     }
 }
@@ -57,7 +59,7 @@ fn a_reader_that_goes_away_ends_save_without_an_error() {
     let mut child =
         sandbox.command(&["save", "-q", "app:v1"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
+    let output = waited(child);
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
 }
 

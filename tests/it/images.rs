@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::fixture::{Made, Spec, layout};
 use crate::sandbox::{Said, Sandbox};
 
+use crate::bounded::Bounded;
+
 const FILES: &[&[(&str, &str)]] = &[&[("etc/a", "one"), ("etc/b", "two")], &[("etc/.wh.b", ""), ("c", "three")]];
 
 /// Two images, of which the second is older and was made three hours ago; both are in the store.
@@ -334,7 +336,7 @@ fn pruning_takes_the_images_that_fit() {
 fn what_is_installed_is_known_as_such_and_not_removed_by_the_way() {
     let (sandbox, made) = filled();
     let ran =
-        sandbox.command(&["run", "-q", "team/app:v1"]).env("PATH", std::env::var("PATH").unwrap()).output().unwrap();
+        sandbox.command(&["run", "-q", "team/app:v1"]).env("PATH", std::env::var("PATH").unwrap()).bounded().unwrap();
     assert!(ran.status.success(), "{ran:?}");
     let listed = |filter: &str| sandbox.sealos(&["images", "--format", "{{.Repository}}", "-f", filter]).stdout;
     assert_eq!(listed("containers=true"), "team/app\n");

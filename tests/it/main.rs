@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+#[path = "../sandbox/bounded.rs"]
+mod bounded;
 mod archives;
 mod fixture;
 mod help;

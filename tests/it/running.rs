@@ -5,6 +5,8 @@ use std::fs;
 use crate::fixture::{Spec, layout};
 use crate::sandbox::{Said, Sandbox};
 
+use crate::bounded::Bounded;
+
 const FILES: &[&[(&str, &str)]] =
     &[&[("etc/a", "one"), ("etc/b.tmpl", "{{ .domain }}"), ("gone", "x")], &[(".wh.gone", "")]];
 
@@ -15,7 +17,7 @@ fn filled() -> Sandbox {
 }
 
 fn sealos(sandbox: &Sandbox, args: &[&str]) -> Said {
-    let output = sandbox.command(args).env("SEALOS_DATA_ROOT", sandbox.path("data")).output().unwrap();
+    let output = sandbox.command(args).env("SEALOS_DATA_ROOT", sandbox.path("data")).bounded().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(sandbox.path("").to_str().unwrap(), "DIR/");
     Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

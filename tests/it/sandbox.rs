@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::bounded::Bounded;
+
 /// One test's directory.
 pub(crate) struct Sandbox {
     dir: tempfile::TempDir,
@@ -54,7 +56,7 @@ impl Sandbox {
 
     /// Runs sealos to its end. The sandbox's path is shown as `DIR`.
     pub(crate) fn sealos(&self, args: &[&str]) -> Said {
-        let output = self.command(args).output().unwrap();
+        let output = self.command(args).bounded().unwrap();
         let dir = self.dir.path().to_str().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(dir, "DIR");
         Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }

@@ -1,7 +1,12 @@
 //! Wrong command lines: exit code 2, a message on stderr, nothing on stdout.
 
-use std::process::Stdio;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
+use crate::bounded::{LONG, waited, within};
 use crate::sandbox::{Said, Sandbox};
 
 #[test]
@@ -69,8 +74,23 @@ fn a_reader_that_goes_away_is_no_error() {
     for args in [&["completion", "bash"][..], &["--help"], &["man"], &["version"]] {
         let mut child = sandbox.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
+        let output = waited(child);
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{args:?}");
     }
+}
+
+#[test]
+fn a_program_that_does_not_end_is_killed_with_what_it_started() {
+    let (mut held, holds) = std::io::pipe().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "sleep 1000 & wait"]).process_group(0).stdout(Stdio::piped()).stderr(holds);
+    let child = command.spawn().unwrap();
+    drop(command);
+    let waited = std::panic::catch_unwind(|| within(Duration::from_millis(200), child));
+    assert!(waited.is_err(), "it was waited for");
+    // The pipe ends when nobody has it any more.
+    let (ended, hears) = mpsc::channel();
+    std::thread::spawn(move || ended.send(held.read_to_end(&mut Vec::new()).unwrap()));
+    assert_eq!(hears.recv_timeout(LONG), Ok(0), "something lives on");
 }

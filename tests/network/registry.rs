@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Sandbox, run};
+use crate::sandbox::{Bounded, Sandbox, run};
 
 /// A docker-registry, ended when dropped.
 pub(crate) struct Registry {
@@ -117,7 +117,7 @@ impl Registry {
     pub(crate) fn digest(&self, rest: &str) -> String {
         let name = format!("docker://{}", self.name(rest));
         let args = ["inspect", "--tls-verify=false", "--raw", &name];
-        let output = Command::new("skopeo").args(args).output().unwrap();
+        let output = Command::new("skopeo").args(args).bounded().unwrap();
         assert!(output.status.success(), "{output:?}");
         oci::Digest::of(&output.stdout).to_string()
     }

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::registry::{free_port, wait_for};
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Bounded, Said, Sandbox, waited};
 
 /// A registry that runs, ended when dropped.
 pub(crate) struct Served {
@@ -56,7 +56,7 @@ impl Served {
     }
 
     fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).bounded().unwrap().status;
         assert!(status.success());
     }
 
@@ -66,7 +66,7 @@ impl Served {
 
     fn curl(&self, args: &[&str], target: &str) -> String {
         let url = format!("{}{target}", self.url);
-        let output = Command::new("curl").args(["-si", "--max-time", "30"]).args(args).arg(url).output().unwrap();
+        let output = Command::new("curl").args(["-si", "--max-time", "30"]).args(args).arg(url).bounded().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
@@ -94,7 +94,7 @@ fn with_password(sandbox: &Sandbox, args: &[&str], password: &str) -> Said {
     let mut child =
         sandbox.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
-    Said::from(child.wait_with_output().unwrap())
+    Said::from(waited(child))
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn passwords_are_set_checked_and_taken_away() {
     assert_eq!(status(&format!("robot:{}", "long".repeat(30))), "200");
     // skopeo keeps what it logged in with, and so pulls and pushes.
     let auth = sandbox.at("auth.json");
-    let skopeo = |args: &[&str]| Said::from(Command::new("skopeo").args(args).output().unwrap());
+    let skopeo = |args: &[&str]| Said::from(Command::new("skopeo").args(args).bounded().unwrap());
     let login = ["login", "--tls-verify=false", "--authfile", &auth, "-u", "anna", "-p"];
     assert_ne!(skopeo(&[&login[..], &["hunter2-secret", served.host()]].concat()).code, Some(0));
     skopeo(&[&login[..], &["hunter3-secret", served.host()]].concat()).fine();
@@ -255,7 +255,7 @@ fn an_answer_that_is_being_given_is_finished() {
     let served = Served::of(&sandbox, &["--anonymous", "push"]);
     let blob = crate::sandbox::noise(8 << 20, 3);
     fs::write(sandbox.path("blob"), &blob).unwrap();
-    let sum = Command::new("sha256sum").arg(sandbox.path("blob")).output().unwrap().stdout;
+    let sum = Command::new("sha256sum").arg(sandbox.path("blob")).bounded().unwrap().stdout;
     let digest = format!("sha256:{}", &String::from_utf8_lossy(&sum)[..64]);
     let body = format!("@{}", sandbox.at("blob"));
     let stored = served.curl(
@@ -364,7 +364,7 @@ fn units_are_what_systemd_takes() {
     let verified: Output = Command::new("systemd-analyze")
         .args(["verify", "--man=no", "units/hub.service", "units/hub.socket"])
         .current_dir(sandbox.root())
-        .output()
+        .bounded()
         .expect("systemd-analyze is installed (tests/run does it)");
     let said = Said::from(verified);
     assert!(said.code == Some(0) && !said.stderr.contains("hub."), "{}", said.stderr);

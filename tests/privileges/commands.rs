@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::lab::{BASE, Lab, User, WAYS, listing};
 
+use crate::sandbox::Bounded;
+
 #[test]
 fn every_isolation_makes_the_same_image() {
     let lab = Lab::new();
@@ -158,7 +160,7 @@ fn without_a_network_no_device_of_the_machine_is_seen() {
 fn with_program(lab: &Lab, program: &str) {
     let found = Command::new("sh")
         .args(["-c", &format!("command -v {program}; ldd $(command -v {program})")])
-        .output()
+        .bounded()
         .unwrap();
     let text = String::from_utf8(found.stdout).unwrap();
     for path in text.split_whitespace().filter(|word| word.starts_with('/')) {
@@ -187,7 +189,7 @@ impl UserAgent {
             assert!(Instant::now() < end, "the agent does not come up");
             std::thread::sleep(Duration::from_millis(20));
         }
-        let added = Command::new("ssh-add").args(["-q", key]).env("SSH_AUTH_SOCK", &socket).status().unwrap();
+        let added = Command::new("ssh-add").args(["-q", key]).env("SSH_AUTH_SOCK", &socket).bounded().unwrap().status;
         assert!(added.success());
         Self { child, socket }
     }
@@ -217,8 +219,8 @@ fn an_agent_is_asked_by_the_command_that_wants_it_and_its_keys_stay_outside() {
         let key = |name: &str| {
             let path = lab.at(&format!("{name}-{uid}"));
             let made =
-                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", &path]).status();
-            assert!(made.expect("openssh-client is installed (tests/run does it)").success());
+                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", &path]).bounded();
+            assert!(made.expect("openssh-client is installed (tests/run does it)").status.success());
             std::os::unix::fs::chown(&path, uid.parse().ok(), None).unwrap();
             (path.clone(), fs::read_to_string(path + ".pub").unwrap())
         };
@@ -232,7 +234,7 @@ fn an_agent_is_asked_by_the_command_that_wants_it_and_its_keys_stay_outside() {
             let ssh = ["-q", "--squash", "--ssh", "default", "--ssh", &own, &context];
             let args = [&["build", "--compression", "none"], way.0, &ssh].concat();
             let mut command = lab.command(user, &store, way.1, &args);
-            let said = crate::sandbox::Said::from(command.env("SSH_AUTH_SOCK", &agent.socket).output().unwrap());
+            let said = crate::sandbox::Said::from(command.env("SSH_AUTH_SOCK", &agent.socket).bounded().unwrap());
             let (id, store) = (said.fine_for(&what), format!("{home}{store}"));
             assert_eq!(lab.content(&store, &id, "default"), first_public, "{what}");
             assert_eq!(lab.content(&store, &id, "out/own"), second_public, "{what}");

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::sandbox::Said;
+use crate::sandbox::{Bounded, Said};
 
 /// The user and group `nobody`.
 const NOBODY: u32 = 65534;
@@ -147,7 +147,7 @@ impl Lab {
     fn etc_with_ranges(&self) -> PathBuf {
         let etc = self.path("etc");
         if !etc.exists() {
-            assert!(Command::new("cp").args(["-a", "/etc"]).arg(&etc).status().unwrap().success());
+            assert!(Command::new("cp").args(["-a", "/etc"]).arg(&etc).bounded().unwrap().status.success());
             fs::create_dir(self.home(User::Ranged)).unwrap();
             std::os::unix::fs::chown(self.home(User::Ranged), Some(RANGED), Some(RANGED)).unwrap();
             let add = |name: &str, line: &str| {
@@ -166,7 +166,7 @@ impl Lab {
     fn pipe(&self) -> PathBuf {
         let pipe = self.path("pipe");
         if !pipe.exists() {
-            assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+            assert!(Command::new("mkfifo").arg(&pipe).bounded().unwrap().status.success());
         }
         pipe
     }
@@ -207,7 +207,7 @@ impl Lab {
     /// The content of a file in an image's top layer.
     pub(crate) fn content(&self, store: &str, id: &str, file: &str) -> String {
         let layers = self.layers(store, id);
-        let output = Command::new("tar").arg("-xOf").arg(layers.last().unwrap()).arg(file).output().unwrap();
+        let output = Command::new("tar").arg("-xOf").arg(layers.last().unwrap()).arg(file).bounded().unwrap();
         assert!(output.status.success(), "{file}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
@@ -232,7 +232,7 @@ fn said(mut command: Command, stdin: &str) -> Said {
 
 /// Mode, owner, name and link of each entry of a tar file.
 pub(crate) fn listing(tar: &Path) -> Vec<String> {
-    let output = Command::new("tar").args(["--numeric-owner", "-tvf"]).arg(tar).output().unwrap();
+    let output = Command::new("tar").args(["--numeric-owner", "-tvf"]).arg(tar).bounded().unwrap();
     assert!(output.status.success(), "{}: {output:?}", tar.display());
     let text = String::from_utf8(output.stdout).unwrap();
     let entry = |line: &str| {

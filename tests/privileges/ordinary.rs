@@ -2,6 +2,8 @@
 
 use super::lab::{BASE, Lab, User, WAYS};
 
+use crate::sandbox::Bounded;
+
 #[test]
 fn all_but_run_instructions_work_without_any_user_namespace() {
     let lab = Lab::new();
@@ -20,7 +22,7 @@ fn all_but_run_instructions_work_without_any_user_namespace() {
         assert!(sealos(&["load", "-i", &archive]).contains("app:v1"), "{user:?}");
         assert!(sealos(&["inspect", "app:v1"]).contains("hello.sh"), "{user:?}");
         let ran = lab.command(user, &store, "none", &["run", "app:v1"]);
-        let ran = with_path(&ran).output().unwrap();
+        let ran = with_path(&ran).bounded().unwrap();
         let text = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
         assert!(ran.status.success() && text.contains("hello from an ordinary user"), "{user:?}: {text}");
         std::fs::remove_dir_all(lab.path("home/data")).unwrap();
@@ -114,7 +116,7 @@ fn without_a_home_the_store_has_to_be_named() {
         .arg(program)
         .arg("images")
         .env_clear()
-        .output()
+        .bounded()
         .unwrap();
     crate::sandbox::Said::from(said)
         .refused(&["cannot tell where images are kept", "help: name a directory with `--root`"]);

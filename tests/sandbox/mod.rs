@@ -7,9 +7,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
+
+#[allow(unused_imports, reason = "each test program uses the part that it needs")]
+pub(crate) use bounded::{Bounded, ended, waited};
+
+pub(crate) mod bounded;
 
 /// One test's directory.
 pub(crate) struct Sandbox {
@@ -169,34 +171,16 @@ impl Sandbox {
     }
 }
 
-/// How long a program may take that comes to an end by itself.
-const PATIENCE: Duration = Duration::from_secs(300);
-
 /// Runs a program to its end.
+#[track_caller]
 pub(crate) fn finished(command: &mut Command) -> Output {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    waited(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
-}
-
-/// Waits for a program's end. One that does not end is killed, so that the test fails instead of waiting for ever.
-pub(crate) fn waited(child: Child) -> Output {
-    let process = rustix::process::Pid::from_child(&child);
-    let (ended, wait) = mpsc::channel::<()>();
-    let watch = thread::spawn(move || {
-        if wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
-        }
-    });
-    let output = child.wait_with_output().unwrap();
-    drop(ended);
-    watch.join().unwrap();
-    output
+    command.bounded().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
 /// Runs a program that has to succeed.
 #[track_caller]
 pub(crate) fn run(program: &str, args: &[&str]) {
-    let output = finished(Command::new(program).args(args).stdin(Stdio::null()));
+    let output = finished(Command::new(program).args(args));
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 

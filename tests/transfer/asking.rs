@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::peers::{build, digest, digest_at, say};
 use crate::registry::Registry;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Bounded, Sandbox};
 
 /// Runs a command at a terminal of its own and types an answer after each question. Prints what was shown, then the exit
 /// code, then whether the terminal shows what is typed afterwards.
@@ -80,6 +80,6 @@ fn without_a_terminal_there_is_nobody_to_ask() {
     let mut command = std::process::Command::new(args[0]);
     let sealos = sandbox.command(&["login", "-u", "me", "hub.example"]);
     command.arg(args[1]).arg(sealos.get_program()).args(sealos.get_args()).env("HOME", sandbox.path("home"));
-    let said = crate::sandbox::Said::from(command.stdin(std::process::Stdio::null()).output().unwrap());
+    let said = crate::sandbox::Said::from(command.bounded().unwrap());
     said.refused(&["nobody to ask", "--password-stdin"]);
 }

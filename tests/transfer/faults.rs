@@ -145,6 +145,8 @@ fn a_push_survives_what_is_temporary() {
         ("PUT", "digest=", Fault::CutRequest(100_000)),
         ("PUT", "digest=", answer("503 Service Unavailable")),
         ("PUT", "digest=", answer("413 Content Too Large")),
+        // A token that ended meanwhile.
+        ("PUT", "digest=", answer("401 Unauthorized")),
         ("POST", "/blobs/uploads/", answer("429 Too Many Requests")),
         ("HEAD", "/blobs/", answer("500 Internal Server Error")),
         ("PUT", "/manifests/", answer("502 Bad Gateway")),
@@ -218,4 +220,35 @@ fn transfers_keep_to_the_rate() {
     let begun = Instant::now();
     Sandbox::new().sealos(&["pull", "-q", "--limit-rate", "1M", &registry.name("app:v1")]).fine();
     assert!(begun.elapsed().as_secs() >= 2, "3 MB came in {:?}", begun.elapsed());
+}
+
+#[test]
+fn pieces_of_an_upload_are_as_small_as_a_proxy_wants_and_as_large_as_the_registry_wants() {
+    let (registry, want, _) = filled();
+    let sandbox = holding(&registry);
+    // The registry says what it takes when the upload begins; the proxy refuses four times, each time smaller pieces.
+    for (least, lengths) in [(None, vec![524_288; 6]), (Some(2_000_000), vec![2_000_000, LAYER - 2_000_000])] {
+        let empty = Registry::plain();
+        let says = least.map(|least: usize| Fault::Header("OCI-Chunk-Min-Length", least.to_string()));
+        let says = says.unwrap_or(Fault::Header("X-Nothing", String::new()));
+        let strict = Faulty::before(&host(&empty), "POST", "/blobs/uploads/", ALWAYS, says);
+        let small = Fault::Answer("413 Content Too Large", String::new(), "");
+        let proxy = Faulty::before(&strict.host(), "P", "_state=", 4, small);
+        let said = sandbox.sealos(&["push", "-q", "--jobs", "1", "--retry-delay", "1ms", "app:v1", &proxy.name("to:v1")]);
+        assert_eq!((said.code, said.stdout.trim()), (Some(0), want.as_str()), "{least:?}: {}", said.stderr);
+        validate(&empty.name("to:v1"));
+        let seen = strict.seen();
+        let pieces: Vec<usize> = seen.iter().filter(|head| head.starts_with("PATCH ")).filter_map(|head| range(head)).collect();
+        let layer: Vec<usize> = pieces.into_iter().filter(|length| *length > 100_000).collect();
+        assert_eq!(layer.len(), lengths.len(), "{least:?}: {layer:?}");
+        assert!(layer.iter().zip(&lengths).all(|(got, most)| got <= most), "{least:?}: {layer:?}");
+        assert!(layer.iter().rev().skip(1).all(|length| Some(*length) >= least), "{least:?}: {layer:?}");
+    }
+}
+
+/// The bytes that a piece of an upload has, as its head says.
+fn range(head: &str) -> Option<usize> {
+    let line = head.lines().find(|line| line.to_lowercase().starts_with("content-range:"))?;
+    let (first, last) = line.split_once(':')?.1.trim().split_once('-')?;
+    Some(last.parse::<usize>().ok()? + 1 - first.parse::<usize>().ok()?)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::peers::{build, config_at, digest, layer_types, manifest, say, validate};
 use crate::registry::Registry;
-use crate::sandbox::{Said, Sandbox};
+use crate::sandbox::{Bounded, Said, Sandbox};
 
 /// A store of podman's in a directory of the test.
 struct Podman {
@@ -101,7 +101,7 @@ fn images_of_the_docker_daemon_come_and_go() {
     build(&sandbox);
     let podman = Podman::in_(&sandbox);
     let daemon = podman.daemon(&sandbox.path("docker.sock"));
-    let sealos = |args: &[&str]| Said::from(sandbox.command(args).env("DOCKER_HOST", &daemon.host).output().unwrap());
+    let sealos = |args: &[&str]| Said::from(sandbox.command(args).env("DOCKER_HOST", &daemon.host).bounded().unwrap());
     sealos(&["copy", "-q", "one:v1", "docker-daemon:localhost/one:v1"]).fine();
     assert!(podman.podman(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).contains("localhost/one:v1"));
     sealos(&["copy", "-q", "docker-daemon:localhost/one:v1", "back:v1"]).fine();
@@ -119,7 +119,7 @@ fn without_skopeo_it_is_said_what_is_missing() {
         ["copy", "one:v1", "containers-storage:localhost/x:v1"],
         ["copy", "docker-daemon:x:v1", "x:v1"],
     ] {
-        let output = sandbox.command(&args).env("PATH", sandbox.path("home")).output().unwrap();
+        let output = sandbox.command(&args).env("PATH", sandbox.path("home")).bounded().unwrap();
         Said::from(output).refused(&["skopeo", "not installed", "install skopeo"]);
     }
     assert_eq!(digest(&sandbox, "one:v1").len(), 71);

@@ -1,11 +1,13 @@
 //! Killed or interrupted in the middle, and a disk that is full: the same command goes on afterwards.
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use crate::peers::{digest, digest_at, validate};
-use crate::registry::{Registry, free_port, wait_for};
-use crate::sandbox::{Said, Sandbox, noise, run};
+use crate::own::Own;
+use crate::registry::Registry;
+use crate::sandbox::bounded::Killed;
+use crate::sandbox::{Bounded, Said, Sandbox, noise, run, waited};
 use crate::wire::{Relay, wait_until};
 
 /// Bytes of the layer that is interrupted.
@@ -36,40 +38,10 @@ fn a_killed_pull_goes_on_where_it_ended() {
     assert!(relay.down() < LAYER as u64 + TWICE, "{} bytes came", relay.down());
 }
 
-/// A program, killed when dropped.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
 /// Runs sealos and kills it in the middle: as soon as so much has moved.
 fn killed(sandbox: &Sandbox, args: &[&str], is_far: impl FnMut() -> bool) {
     let _child = Killed(sandbox.start(args));
     wait_until("a part of it", is_far);
-}
-
-/// `sealos registry serve` of an empty directory, ended when dropped.
-struct Own {
-    #[expect(dead_code, reason = "it is there to be dropped")]
-    child: Killed,
-    port: u16,
-}
-
-impl Own {
-    fn in_(sandbox: &Sandbox) -> Self {
-        fs::create_dir(sandbox.path("registry")).unwrap();
-        let port = free_port();
-        let args = ["registry", "serve", "filesystem", "registry", "--anonymous", "push", "--port", &port.to_string()];
-        let mut command = sandbox.command(&args);
-        let child = Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let own = Self { child, port };
-        wait_for(port);
-        own
-    }
 }
 
 /// A sandbox with the large image under this name, and its digest.
@@ -84,16 +56,15 @@ fn pulled() -> (Sandbox, &'static str, String) {
 #[test]
 fn a_killed_push_goes_on_where_it_ended() {
     let (sandbox, image, want) = pulled();
-    let served = Sandbox::new();
-    let own = Own::in_(&served);
-    let relay = Relay::to(&format!("127.0.0.1:{}", own.port));
+    let own = Own::new();
+    let relay = Relay::to(own.host());
     let to = relay.name("pushed/big:v1");
     for part in [1, 2] {
         killed(&sandbox, &["push", "-q", image, &to], || relay.up() > part * LAYER as u64 / 3);
     }
     relay.hurry();
     assert_eq!(sandbox.sealos(&["push", "-q", image, &to]).fine().trim(), want);
-    validate(&format!("127.0.0.1:{}/pushed/big:v1", own.port));
+    validate(&own.name("pushed/big:v1"));
     assert!(relay.up() < LAYER as u64 + TWICE, "{} bytes went", relay.up());
 }
 
@@ -109,7 +80,7 @@ fn an_interrupted_push_ends_with_130_and_goes_on_where_it_ended() {
         wait_until("a part of it", || relay.up() > part * LAYER as u64 / 3);
         run("kill", &[signal, &child.id().to_string()]);
         wait_until("the end of it", || child.try_wait().unwrap().is_some());
-        let said = Said::from(child.wait_with_output().unwrap());
+        let said = Said::from(waited(child));
         assert_eq!((said.code, said.stdout.as_str()), (Some(130), ""), "{}", said.stderr);
         assert!(said.stderr.contains("the same command goes on where it ended"), "{}", said.stderr);
     }
@@ -162,12 +133,12 @@ fn a_full_disk_is_named_and_after_it_was_freed_the_pull_goes_on() {
     fs::create_dir(&store).unwrap();
     let mount = |options: &str| {
         let args = ["-t", "tmpfs", "-o", options, "tmpfs"];
-        assert!(Command::new("mount").args(args).arg(&store).status().unwrap().success(), "the test needs root");
+        assert!(Command::new("mount").args(args).arg(&store).bounded().unwrap().status.success(), "the test needs root");
     };
     struct Mounted<'a>(&'a std::path::Path);
     impl Drop for Mounted<'_> {
         fn drop(&mut self) {
-            assert!(Command::new("umount").arg(self.0).status().unwrap().success());
+            assert!(Command::new("umount").arg(self.0).bounded().unwrap().status.success());
         }
     }
     mount("size=8m");
@@ -175,7 +146,7 @@ fn a_full_disk_is_named_and_after_it_was_freed_the_pull_goes_on() {
     let said = sandbox.sealos(&["pull", &name]);
     said.refused(&["No space left", "free some space"]);
     sandbox.shows_nothing();
-    let more = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&store).status().unwrap();
+    let more = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&store).bounded().unwrap().status;
     assert!(more.success());
     sandbox.sealos(&["pull", "-q", &name]).fine();
     assert_eq!(digest(&sandbox, &name), digest_at(&format!("docker://{name}")));

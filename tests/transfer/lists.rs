@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::peers::{BOTH, digest, manifest, other, published, say, validate};
 use crate::registry::Registry;
-use crate::sandbox::{Sandbox, run};
+use crate::sandbox::{Sandbox, ended, run};
 
 /// A registry with one image a platform, under tags as the pipelines of cluster images have them.
 fn by_architecture() -> (Sandbox, Registry) {
@@ -76,6 +76,15 @@ fn images_of_the_store_are_listed_described_and_taken_out() {
     let absent = format!("sha256:{}", "0".repeat(64));
     sandbox.sealos(&["manifest", "annotate", "--arch", "arm", "list:v1", &absent]).refused(&["does not have"]);
 
+    let json = |args: &[&str]| -> Value {
+        serde_json::from_str(&sandbox.sealos(&[&["manifest"], args, &["--json"]].concat()).fine()).unwrap()
+    };
+    let annotated = json(&["annotate", "--annotation", "c=d", "list:v1", &one]);
+    assert_eq!((annotated["digest"].as_str().unwrap(), &annotated["images"]), (&digest(&sandbox, "list:v1")[..], &serde_json::json!([one])));
+    let made = json(&["create", "other:v1", "one:v1"]);
+    assert_eq!((&made["digest"], &made["images"]), (&digest(&sandbox, "other:v1").into(), &serde_json::json!([one])));
+    sandbox.sealos(&["manifest", "rm", "other:v1"]).fine();
+
     sandbox.sealos(&["manifest", "remove", "list:v1", "one:v1"]).fine();
     assert_eq!(list()["manifests"].as_array().unwrap().len(), 2);
     sandbox.sealos(&["manifest", "remove", "list:v1", &one]).refused(&["does not have"]);
@@ -119,7 +128,7 @@ fn additions_at_the_same_time_are_all_kept() {
     let names: Vec<String> = (0..8).map(|at| format!("image:v{at}")).collect();
     let children: Vec<_> = names.iter().map(|name| sandbox.start(&["manifest", "add", "list:v1", name])).collect();
     for mut child in children {
-        assert!(child.wait().unwrap().success());
+        assert!(ended(&mut child).success());
     }
     let list: Value = serde_json::from_str(&sandbox.sealos(&["manifest", "inspect", "list:v1"]).fine()).unwrap();
     assert_eq!(list["manifests"].as_array().unwrap().len(), 8);

@@ -5,12 +5,12 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::registry::Registry;
-use crate::sandbox::{Sandbox, noise};
+use crate::sandbox::{Bounded, Sandbox, noise};
 
 /// What a program that has to succeed says, without the last line feed.
 #[track_caller]
 pub(crate) fn say(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output = Command::new(program).args(args).bounded().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
@@ -18,7 +18,7 @@ pub(crate) fn say(program: &str, args: &[&str]) -> String {
 /// The digest of the manifest or index at a place, as skopeo names places.
 #[track_caller]
 pub(crate) fn digest_at(place: &str) -> String {
-    let output = Command::new("skopeo").args(["inspect", "--tls-verify=false", "--raw", place]).output().unwrap();
+    let output = Command::new("skopeo").args(["inspect", "--tls-verify=false", "--raw", place]).bounded().unwrap();
     assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
     oci::Digest::of(&output.stdout).to_string()
 }

@@ -112,3 +112,29 @@ fn what_is_no_place_is_a_wrong_command_line() {
         assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{args:?}: {}", said.stderr);
     }
 }
+
+#[test]
+fn a_path_alone_is_no_place_to_write_to() {
+    let sandbox = Sandbox::new();
+    build(&sandbox);
+    fs::write(sandbox.path("precious"), "x").unwrap();
+    let precious = sandbox.at("precious");
+    for args in [
+        ["copy", "one:v1", &precious],
+        ["copy", "one:v1", "./one.tar"],
+        ["copy", "one:v1", "one.tar"],
+        ["push", "one:v1", "one.tar"],
+        ["sync", "store:", "one.tar"],
+    ] {
+        let said = sandbox.sealos(&args);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{args:?}: {}", said.stderr);
+        for part in ["error: ", args[2], "does not say what", "help: ", &format!("oci-archive:{}", args[2])] {
+            assert!(said.stderr.contains(part), "{args:?}: `{part}` is not in:\n{}", said.stderr);
+        }
+    }
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "x");
+    sandbox.sealos(&["inspect", "one.tar"]).refused(&["no image"]);
+    for args in [&["copy", "./absent.tar", "x:v1"][..], &["inspect", "/absent.tar"], &["push", "./absent", "x:v1"]] {
+        sandbox.sealos(args).refused(&["there is no file", "help: "]);
+    }
+}

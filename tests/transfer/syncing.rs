@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::own::Own;
 use crate::peers::{digest, digest_at, events, published, say};
 use crate::registry::Registry;
 use crate::sandbox::{Sandbox, noise, run};
@@ -253,4 +254,38 @@ fn tags_and_repositories_are_listed() {
     let found: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(found[0]["name"].as_str(), Some(many.as_str()));
     assert_eq!(found.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn lists_of_many_pages_are_read_to_their_end() {
+    // Docker's registry lists the repositories that have a directory.
+    let registry = Registry::plain();
+    for at in 0..1234 {
+        let repository = registry.at(&format!("data/docker/registry/v2/repositories/many/r{at:04}"));
+        fs::create_dir_all(format!("{repository}/_layers")).unwrap();
+        fs::create_dir_all(format!("{repository}/_manifests/tags")).unwrap();
+    }
+    let sandbox = Sandbox::new();
+    let found = sandbox.sealos(&["search", "--limit", "5000", &host(&registry)]).fine();
+    let names: Vec<&str> = found.lines().skip(1).map(str::trim).collect();
+    assert_eq!((names.len(), names[0], names[1233]), (1234, &registry.name("many/r0000")[..], &registry.name("many/r1233")[..]));
+    let few = sandbox.sealos(&["search", "--limit", "10", &registry.name("r12")]);
+    assert!(few.stderr.contains("these are 10 of 34 that match; `--limit` shows more"), "{}", few.stderr);
+    assert_eq!(few.fine().lines().count(), 11);
+
+    // Ours takes many tags at once, and has pages of them.
+    let own = Own::new();
+    let manifest = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    let digest = oci::Digest::of(manifest.as_bytes());
+    for hundred in 0..12 {
+        let tags: String = (0..100).map(|at| format!("&tag=t{:04}", hundred * 100 + at)).collect();
+        let url = format!("http://{}/v2/many/tags/manifests/{digest}?{}", own.host(), tags.trim_start_matches('&'));
+        let put = ["-sSf", "--max-time", "60", "-X", "PUT", "-H", "Content-Type: application/vnd.oci.image.index.v1+json"];
+        say("curl", &[&put[..], &["--data-binary", manifest, "-o", "/dev/null", &url]].concat());
+    }
+    let tags = sandbox.sealos(&["tags", &own.name("many/tags")]).fine();
+    let tags: Vec<&str> = tags.lines().collect();
+    assert_eq!((tags.len(), tags[0], tags[1199]), (1200, "t0000", "t1199"));
+    let plan = sandbox.sealos(&["sync", "--dry-run", "--filter", "tag=^t11", &own.name("many/tags"), "oci:never"]).fine();
+    assert_eq!(plan.lines().count(), 100);
 }

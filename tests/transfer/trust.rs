@@ -5,13 +5,14 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::peers::{build, digest};
+use crate::peers::{build, digest, say};
 use crate::registry::{Certificates, Registry, free_port, wait_for};
-use crate::sandbox::{Said, Sandbox, run};
+use crate::sandbox::bounded::Killed;
+use crate::sandbox::{Bounded, Said, Sandbox, run, waited};
 
 /// A registry with this TLS set-up and these further lines of its configuration.
 fn with_tls(directory: tempfile::TempDir, certificate: &str, key: &str, more: &str) -> Registry {
@@ -41,7 +42,7 @@ fn a_certificate_that_is_its_own_authority_is_taken_from_who_was_told_so() {
     sandbox.sealos(&["push", "-q", "--cert-dir", &certs, "one:v1", &name]).fine();
     // As the whole machine's authority it counts as well.
     let mut command = sandbox.command(&["push", "-q", "one:v1", &name]);
-    Said::from(command.env("SSL_CERT_FILE", &certificate).output().unwrap()).fine();
+    Said::from(command.env("SSL_CERT_FILE", &certificate).bounded().unwrap()).fine();
 }
 
 #[test]
@@ -71,13 +72,10 @@ fn a_client_certificate_is_shown_to_who_asks_for_one() {
 }
 
 /// The token server of the distribution project.
-struct TokenServer(Child);
-
-impl Drop for TokenServer {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
+struct TokenServer {
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    child: Killed,
+    url: String,
 }
 
 /// A registry that sends its users to a token server, which knows `me` with `hunter2` and gives out what is below `me/`.
@@ -98,7 +96,7 @@ fn with_tokens() -> (Registry, TokenServer) {
         .stderr(Stdio::null())
         .spawn()
         .expect("token-server is installed (tests/run does it)");
-    let server = TokenServer(child);
+    let server = TokenServer { child: Killed(child), url: format!("https://{address}/token/") };
     wait_for(port);
     let extra = format!(
         "http:\n  addr: ADDRESS\n  tls: {{certificate: {certificate}, key: {key}}}\nauth:\n  token: {{realm: 'https://{address}/token/', service: the-service, issuer: the-issuer, rootcertbundle: {}}}\n",
@@ -138,6 +136,99 @@ fn tokens_are_fetched_where_the_registry_says() {
     push(&["-q"], &name).fine();
 }
 
+#[test]
+fn an_identity_token_is_exchanged_for_tokens() {
+    let (registry, server) = with_tokens();
+    let sandbox = Sandbox::new();
+    build(&sandbox);
+    let (name, certs, host) = (registry.name("me/one:v1"), registry.at("certs"), registry.name(""));
+    let host = host.trim_end_matches('/');
+    // What docker asks for when it logs in: a token that is good for later ones.
+    let ask = format!("{}?service=the-service&offline_token=true&client_id=test&account=me", server.url);
+    let answer = say("curl", &["-sS", "--max-time", "60", "--cacert", &registry.at("certs/ca.crt"), "-u", "me:hunter2", &ask]);
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let identity = answer["refresh_token"].as_str().unwrap();
+    let flags = ["--cert-dir", &certs, "--retry", "0"];
+    let push = |sandbox: &Sandbox, name: &str| sandbox.sealos(&[&["push", "one:v1", name], &flags[..]].concat());
+
+    // In the file as docker writes it.
+    fs::create_dir(sandbox.path("home/.docker")).unwrap();
+    let file = |token: &str| {
+        let auth = "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwOg==";
+        let text = format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}","identitytoken":"{token}"}}}}}}"#);
+        fs::write(sandbox.path("home/.docker/config.json"), text).unwrap();
+    };
+    file("nobodys");
+    let stderr = push(&sandbox, &name).refused(&["did not accept our credentials", "sealos login"]);
+    assert!(!stderr.contains("nobodys"), "{stderr}");
+    file(identity);
+    assert_eq!(sandbox.sealos(&["login", "--get-login", host]).fine(), "<token>\n");
+    push(&sandbox, &name).fine();
+    push(&sandbox, &registry.name("you/one:v1")).refused(&["cannot push"]);
+
+    // By a login of ours: `<token>` is the user, as credential helpers have it.
+    let other = Sandbox::new();
+    let login = |secret: &str| {
+        let args = [&["login", "-u", "<token>", "--password-stdin", host], &flags[..2]].concat();
+        let mut command = other.command(&args);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(secret.as_bytes()).unwrap();
+        Said::from(waited(child))
+    };
+    let stderr = login("nobodys").refused(&["did not accept our credentials"]);
+    assert!(!stderr.contains("nobodys"), "{stderr}");
+    login(identity).fine();
+    let kept = fs::read_to_string(other.path("home/.config/containers/auth.json")).unwrap();
+    assert!(kept.contains("\"identitytoken\""), "{kept}");
+    assert_eq!(other.sealos(&["login", "--get-login", host]).fine(), "<token>\n");
+    other.sealos(&[&["pull", "-q", &name], &flags[..]].concat()).fine();
+    assert_eq!(digest(&other, &name), digest(&sandbox, "one:v1"));
+}
+
+#[test]
+fn whoever_only_looks_needs_the_authority_too_and_brings_nothing_here() {
+    let (maker, registry) = (Sandbox::new(), Registry::secured());
+    build(&maker);
+    let (name, certs) = (registry.name("team/one:v1"), registry.at("certs"));
+    let host = registry.name("").trim_end_matches('/').to_owned();
+    let known = ["--cert-dir", &certs, "--creds", "me:hunter2"];
+    maker.sealos(&[&["push", "-q", "one:v1", &name], &known[..]].concat()).fine();
+    let one = digest(&maker, "one:v1");
+    let (sandbox, there) = (Sandbox::new(), format!("docker://{name}"));
+    let repository = registry.name("team/one");
+    let looks: [&[&str]; 7] = [
+        &["inspect", "-f", "{{.Digest}}", &there],
+        &["inspect", "--raw", &there],
+        &["tags", &repository],
+        &["search", &host],
+        &["copy", "--dry-run", &there, "oci:never"],
+        &["sync", "--dry-run", &repository, "oci:never"],
+        &["history", &there],
+    ];
+    for args in looks {
+        let with = |flags: &[&str]| sandbox.sealos(&[args, flags].concat());
+        with(&[]).refused(&["certificate", "--cert-dir"]);
+        with(&known[..2]).refused(&["did not accept anonymous access", "sealos login"]);
+        let wrong = with(&["--cert-dir", &certs, "--creds", "me:hunter3"]).refused(&["did not accept our credentials"]);
+        assert!(!wrong.contains("hunter3"), "{wrong}");
+        let said = with(&known);
+        if args[0] == "inspect" && args[1] == "-f" {
+            assert_eq!(said.stdout.trim(), one);
+        }
+        assert!(!said.fine().is_empty(), "{args:?}");
+    }
+    // The same from where podman and docker look for certificates, and with a login.
+    let directory = sandbox.path(&format!("home/.config/containers/certs.d/{host}"));
+    fs::create_dir_all(&directory).unwrap();
+    fs::copy(registry.at("certs/ca.crt"), directory.join("ca.crt")).unwrap();
+    sandbox.sealos(&["login", "-u", "me", "-p", "hunter2", &host]).fine();
+    for args in looks {
+        assert!(!sandbox.sealos(args).fine().is_empty(), "{args:?}");
+    }
+    assert!(!sandbox.path("never").exists());
+    sandbox.is_empty();
+}
+
 /// A docker's `config.json` that names a helper, and the helper on a path.
 fn helper(sandbox: &Sandbox, host: &str, script: &str) -> String {
     let program = sandbox.path("bin/docker-credential-test");
@@ -157,7 +248,7 @@ fn credential_helpers_are_asked() {
     let push = |script: &str| {
         let path = helper(&sandbox, &host, script);
         let mut command = sandbox.command(&["push", "--cert-dir", &certs, "--authfile", "auth.json", "one:v1", &name]);
-        Said::from(command.env("PATH", path).output().unwrap())
+        Said::from(command.env("PATH", path).bounded().unwrap())
     };
     push("read -r host; echo \"$1 $host\" > asked; echo '{\"Username\":\"me\",\"Secret\":\"hunter2\"}'").fine();
     assert_eq!(fs::read_to_string(sandbox.path("asked")).unwrap(), format!("get {host}\n"));
@@ -214,7 +305,7 @@ fn proxies_of_the_environment_are_used_except_where_they_are_not_to_be() {
         for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "NO_PROXY", "no_proxy"] {
             command.env_remove(name);
         }
-        Said::from(command.envs(variables.iter().copied()).output().unwrap())
+        Said::from(command.envs(variables.iter().copied()).bounded().unwrap())
     };
     let address = format!("http://someone:secret@127.0.0.1:{port}");
     push("registry.invalid/team/one:v1", &[("HTTPS_PROXY", &address)]).fine();
@@ -251,4 +342,22 @@ fn short_names_mirrors_and_blocks_are_those_of_registries_conf() {
     pull("absent:v1").refused(&["absent"]);
     fs::write(other.path("registries.conf"), "[[registry]\n").unwrap();
     pull("short:v2").refused(&["registries.conf"]);
+}
+
+#[test]
+fn nobody_but_this_machine_is_spoken_to_in_plain_http_without_being_told_so() {
+    let (sandbox, registry) = (Sandbox::new(), Registry::plain());
+    build(&sandbox);
+    // What has a name elsewhere and does not speak TLS: the proxy leads there.
+    let (port, seen) = proxy(registry.name("").trim_end_matches('/').to_owned());
+    let push = |more: &[&str]| {
+        let args = [&["push", "--retry", "0", "--creds", "me:hunter2", "one:v1", "registry.invalid/team/one:v1"], more];
+        let mut command = sandbox.command(&args.concat());
+        Said::from(command.env("HTTPS_PROXY", format!("http://127.0.0.1:{port}")).env_remove("NO_PROXY").bounded().unwrap())
+    };
+    push(&[]).refused(&["registry.invalid", "does not speak TLS", "--tls-verify=false"]);
+    let seen = seen.lock().unwrap();
+    assert!(!seen.is_empty() && seen.iter().all(|head| head.starts_with("CONNECT registry.invalid:443 ")), "{seen:?}");
+    // The machine's own registry needs no flag.
+    sandbox.sealos(&["push", "-q", "one:v1", &registry.name("team/one:v1")]).fine();
 }

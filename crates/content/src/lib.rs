@@ -47,7 +47,7 @@ mod write_back;
 pub use cluster_image::{
     Assembly, ClusterImage, ImageLock, LockError, LockedImage, LockedPlatform, Origin, assemble, companions,
 };
-pub use copy::{Copied, CopyJob, CopyOptions, Sparse, copy, copy_all};
+pub use copy::{Copied, CopyJob, CopyOptions, ForeignLayers, Sparse, copy, copy_all};
 pub use disk::{Disk, PruneMode, PruneScope, Pruned, Record, Scratch};
 pub use docker_dir::DockerDir;
 pub use error::{ContentError, DocumentKind};

@@ -92,6 +92,18 @@ pub enum LocationError {
         /// The form that was expected.
         expected: &'static str,
     },
+    /// A path where something is to be written, and nobody said what.
+    #[error("`{text}` is a path, which does not say what is to be written there")]
+    Path {
+        /// The whole text.
+        text: String,
+    },
+    /// A path where nothing is.
+    #[error("there is no file `{text}`, and it is no name of an image")]
+    Absent {
+        /// The whole text.
+        text: String,
+    },
     /// A scheme that is not known.
     #[error("`{scheme}` is not a place that images are moved from or to")]
     Scheme {
@@ -105,6 +117,18 @@ impl LocationError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Name(_) | Self::Nothing { .. } => None,
+            Self::Path { text } => {
+                let name = if text.parse::<Reference>().is_ok() {
+                    format!("; `{text}:latest` is an image of that name")
+                } else {
+                    String::new()
+                };
+                Some(format!(
+                    "write `oci-archive:{text}` for one file with the image, `oci:{text}` for a layout in a directory, or \
+                     `docker-archive:{text}` for what `docker load` reads{name}"
+                ))
+            }
+            Self::Absent { .. } => Some(format!("places are {PLACES}")),
             Self::Scheme { .. } => Some(format!("places are {PLACES}")),
         }
     }
@@ -160,6 +184,7 @@ impl Location {
                     (path, tail) if facts.exists(path) => Ok(file(None, path, tail)),
                     // An id, or the beginning of one, is no name but may be known to the store.
                     _ if plain == Plain::Store && (name.is_ok() || is_id(text)) => Ok(Self::Store(text.to_owned())),
+                    _ if begins_as_path(text) => Err(LocationError::Absent { text: text.to_owned() }),
                     _ => Err(name.map_or_else(LocationError::Name, |_name| scheme(text))),
                 },
             },
@@ -173,6 +198,8 @@ impl Location {
     pub fn target(text: &str, plain: Plain, facts: &dyn Facts) -> Result<Self, LocationError> {
         match transport(text, facts)? {
             Some(location) => Ok(location),
+            // A name of nobody's images, and often a file that was meant.
+            None if is_path(text, facts) => Err(LocationError::Path { text: text.to_owned() }),
             None => Ok(name_of(text, text.parse()?, plain)),
         }
     }
@@ -246,6 +273,22 @@ fn split<'a>(text: &'a str, facts: &dyn Facts) -> (&'a Path, Option<&'a str>) {
         Some(at) => cut(at),
         None => (Path::new(text), None),
     }
+}
+
+/// Whether nobody would write a name so.
+fn begins_as_path(text: &str) -> bool {
+    text == "." || text == ".." || ["/", "./", "../", "~/"].iter().any(|front| text.starts_with(front))
+}
+
+/// Whether a file was meant rather than a name: by its beginning, or by the ending of an archive, without a tag and
+/// without a registry in front.
+fn is_path(text: &str, facts: &dyn Facts) -> bool {
+    let is_archive = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz"].iter().any(|ending| text.ends_with(ending));
+    let is_here = || match text.rsplit_once('/') {
+        Some((directory, _)) => facts.exists(Path::new(directory)),
+        None => true,
+    };
+    begins_as_path(text) || (is_archive && !text.contains(':') && is_here())
 }
 
 /// Whether this may be the id of an image, whole or its beginning.
@@ -347,6 +390,8 @@ mod tests {
             ("oci:lay:out:v1", "Some(OciDir) lay:out v1"),
             ("oci-archive:new.tar:hub.example:5000/x:v1", "Some(OciArchive) new.tar hub.example:5000/x:v1"),
             ("docker-daemon:app:v1", "DockerDaemon app:v1"),
+            ("hub.example/app.tar", "store hub.example/app.tar"),
+            ("app.tar:v1", "store app.tar:v1"),
             ("docker.io/library/dir:x", "store docker.io/library/dir:x"),
             ("hub.example/app:v1", "store hub.example/app:v1"),
         ] {
@@ -371,10 +416,27 @@ mod tests {
             "ostree://x",
             "A b",
             "/absent",
+            "./absent.tar",
         ] {
             assert!(Location::source(text, Plain::Store, &world).is_err(), "{text}");
             assert!(Location::target(text, Plain::Registry, &world).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_path_alone_does_not_say_what_is_to_be_written() {
+        let world = World(&["out", "app.tar"], &[]);
+        for (text, has_name) in
+            [("/etc/passwd", false), ("./x", false), ("..", false), ("app.tar", true), ("x.tgz", true), ("out/x.tar.gz", true)]
+        {
+            let error = Location::target(text, Plain::Registry, &world).unwrap_err();
+            assert_eq!(error, LocationError::Path { text: text.to_owned() });
+            let help = error.help().unwrap();
+            assert!(help.contains(&format!("`oci-archive:{text}`")), "{help}");
+            assert_eq!(help.contains(&format!("`{text}:latest`")), has_name, "{help}");
+        }
+        let absent = Location::source("/absent.tar", Plain::Store, &world).unwrap_err();
+        assert_eq!(absent.to_string(), "there is no file `/absent.tar`, and it is no name of an image");
     }
 
     proptest! {

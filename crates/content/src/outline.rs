@@ -4,7 +4,7 @@ use oci::Descriptor;
 
 use crate::graph;
 use crate::parallel;
-use crate::{ContentError, Observer, Sink, Source, Sparse, copy};
+use crate::{ContentError, ForeignLayers, Observer, Sink, Source, Sparse, copy};
 
 /// Everything that roots need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,15 +26,16 @@ impl Outline {
         Ok(Self { documents, blobs: graph.blobs })
     }
 
-    /// The part that a sink does not have.
+    /// The part that a sink does not have and that a copy would send it.
     ///
     /// # Errors
     /// When the sink cannot be asked.
-    pub fn missing(&self, sink: &dyn Sink) -> Result<Self, ContentError> {
+    pub fn missing(&self, sink: &dyn Sink, foreign: ForeignLayers) -> Result<Self, ContentError> {
+        let leaves = foreign == ForeignLayers::Leave && sink.storage().repository.is_some();
         let absent = |all: &[Descriptor]| -> Result<Vec<Descriptor>, ContentError> {
             let found = std::sync::Mutex::new(std::collections::HashSet::new());
             parallel::for_each(copy::JOBS, all, |what, _| {
-                if !sink.has(what)? {
+                if !(leaves && what.is_elsewhere()) && !sink.has(what)? {
                     found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(what.digest);
                 }
                 Ok(())

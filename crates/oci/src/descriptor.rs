@@ -55,6 +55,11 @@ impl Descriptor {
         Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
     }
 
+    /// Whether registries are not to hold the bytes (foreign, non-distributable), and there are URLs to get them from.
+    pub fn is_elsewhere(&self) -> bool {
+        self.media_type.is_foreign_layer() && !self.urls.is_empty()
+    }
+
     /// The same with a platform.
     #[must_use]
     pub fn for_platform(mut self, platform: Platform) -> Self {

@@ -29,8 +29,12 @@ pub struct Client {
     schemes: Mutex<HashMap<(String, usize), &'static str>>,
     down: Mutex<HashMap<String, Instant>>,
     told: Mutex<HashSet<String>>,
+    /// Repositories, and what is held while a list of referrers of one is read and written.
+    listing: Mutex<HashMap<String, Arc<Mutex<()>>>>,
     /// How small requests to a host have to be: 0 is as large as they like.
     chunk_levels: Mutex<HashMap<String, usize>>,
+    /// The smallest piece of an upload that a host takes, in bytes, but for the last one.
+    chunk_minimums: Mutex<HashMap<String, u64>>,
 }
 
 /// Something that is read when it is needed first; an attempt that fails is made again.
@@ -67,7 +71,9 @@ impl Client {
             schemes: Mutex::default(),
             down: Mutex::default(),
             told: Mutex::default(),
+            listing: Mutex::default(),
             chunk_levels: Mutex::default(),
+            chunk_minimums: Mutex::default(),
         }
     }
 
@@ -203,6 +209,12 @@ impl Client {
         lock(&self.down).insert(host.to_owned(), Instant::now());
     }
 
+    /// To be held while a list of referrers of a repository is read and written: two that do it at once would lose one
+    /// of the two, and a repository may be opened several times.
+    pub(crate) fn listing(&self, repository: &str) -> Arc<Mutex<()>> {
+        Arc::clone(lock(&self.listing).entry(repository.to_owned()).or_default())
+    }
+
     /// How small requests to a host have to be; 0 is as large as they like.
     pub(crate) fn chunk_level(&self, host: &str) -> usize {
         lock(&self.chunk_levels).get(host).copied().unwrap_or(0)
@@ -214,6 +226,16 @@ impl Client {
         let level = levels.entry(host.to_owned()).or_default();
         *level += 1;
         *level
+    }
+
+    /// The smallest piece of an upload that a host takes, in bytes, but for the last one; 0 if it did not say.
+    pub(crate) fn chunk_minimum(&self, host: &str) -> u64 {
+        lock(&self.chunk_minimums).get(host).copied().unwrap_or(0)
+    }
+
+    /// A host says what it takes when an upload begins, and not when it is gone on with.
+    pub(crate) fn set_chunk_minimum(&self, host: &str, bytes: u64) {
+        lock(&self.chunk_minimums).insert(host.to_owned(), bytes);
     }
 
     /// Tells the user something, once.

@@ -24,7 +24,7 @@ mod tls;
 mod uploads;
 
 pub use client::{Client, redacted};
-pub use credentials::{Credentials, Login, Logins, Secret};
+pub use credentials::{Credentials, Login, Logins, Secret, TOKEN_USER};
 pub use download::Download;
 pub use error::{RegistryError, ServerMessage, Tried};
 pub use options::{ClientOptions, Mirrors, Notice};

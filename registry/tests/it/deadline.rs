@@ -1,13 +1,17 @@
 //! Nothing in these tests waits for ever: programs, conditions and the whole run have an end.
 
 use std::io::{self, Write};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Child;
 use std::sync::{Once, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal};
+
+pub(crate) use bounded::Bounded;
+
+#[path = "../../../tests/sandbox/bounded.rs"]
+mod bounded;
 
 /// What a program or a condition may take. Far more than it needs on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(240);
@@ -41,33 +45,6 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(Instant::now() < end, "this never came: {what}");
         thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Programs that end, or are ended.
-pub(crate) trait Bounded {
-    /// Runs it and returns what it said.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    ///
-    /// # Panics
-    /// When it does not end.
-    fn bounded(&mut self) -> io::Result<Output>;
-}
-
-impl Bounded for Command {
-    #[track_caller]
-    fn bounded(&mut self) -> io::Result<Output> {
-        let child = self.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
-        let group = Pid::from_child(&child);
-        let (said, hears) = mpsc::channel();
-        thread::spawn(move || said.send(child.wait_with_output()));
-        hears.recv_timeout(LONG).unwrap_or_else(|_late| {
-            // With its children, which hold its pipes.
-            kill_process_group(group, Signal::KILL).ok();
-            panic!("it does not end: {self:?}")
-        })
     }
 }
 

@@ -13,7 +13,7 @@ use super::save::{Images, SaveOptions};
 use crate::graph::{self, Graph};
 use crate::roots;
 use crate::tar::{Entry, EntryKind, TarError, TarWriter};
-use crate::{ContentError, Event, Observer, Source};
+use crate::{ContentError, Event, Observer, Source, copy};
 
 pub(super) fn write(
     source: &dyn Source,
@@ -25,7 +25,7 @@ pub(super) fn write(
     let roots: Vec<Descriptor> = images.iter().map(|(_, root)| root.clone()).collect();
     let graph = graph::walk(source, &roots, options.sparse, 1, observer)?;
     observer.event(&Event::Planned { blobs: graph.count(), bytes: graph.bytes() });
-    let blobs = blobs(source, &graph)?;
+    let blobs = blobs(source, &graph, observer)?;
     let mut tar = TarWriter::new(output);
     document(&mut tar, roots::MARKER, roots::MARKER_TEXT)?;
     document(&mut tar, roots::INDEX, &index(images, options.label.as_deref())?)?;
@@ -43,12 +43,15 @@ fn index(images: Images<'_>, label: Option<&str>) -> Result<Vec<u8>, ContentErro
 }
 
 /// Blobs and documents, each once, sorted. Layers that are to be had elsewhere are left out where they are not there.
-fn blobs(source: &dyn Source, graph: &Graph) -> Result<Vec<Descriptor>, ContentError> {
+fn blobs(source: &dyn Source, graph: &Graph, observer: &dyn Observer) -> Result<Vec<Descriptor>, ContentError> {
     let mut all: BTreeMap<Digest, Descriptor> = BTreeMap::new();
     for what in graph.documents().map(|document| &document.what).chain(&graph.blobs) {
-        if what.media_type.is_foreign_layer() && !what.urls.is_empty() {
+        if what.is_elsewhere() {
             match source.fetch(what, 0) {
-                Err(ContentError::MissingBlob { .. }) => continue,
+                Err(ContentError::MissingBlob { .. }) => {
+                    observer.event(&Event::Warning(copy::left_out(what)));
+                    continue;
+                }
                 reader => drop(reader?),
             }
         }

@@ -205,8 +205,7 @@ impl Receiver<'_> {
         let wanted: Vec<Descriptor> = images.iter().map(|image| image.root.clone()).collect();
         let whole = graph::walk(self.store, &wanted, sparse, 1, self.observer).map_err(|e| e.blame(self.place()))?;
         for what in whole.blobs.iter().chain(whole.documents().map(|document| &document.what)) {
-            let is_elsewhere = what.media_type.is_foreign_layer() && !what.urls.is_empty();
-            if !is_elsewhere && !self.store.has(what)? {
+            if !what.is_elsewhere() && !self.store.has(what)? {
                 return Err(ContentError::MissingBlob { place: self.place(), digest: what.digest });
             }
         }

@@ -24,6 +24,7 @@ use oci::{Descriptor, Reference};
 use crate::{ContentError, Observer, Sink, Source};
 
 pub(crate) use fill::read_full;
+pub(crate) use work::left_out;
 
 /// Enough to keep a network busy, and two cores with hashing.
 pub(crate) const JOBS: usize = 6;
@@ -41,6 +42,16 @@ pub enum Sparse {
     Allow,
 }
 
+/// What to do about layers that registries are not to hold and that have URLs of their own (foreign, non-distributable).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForeignLayers {
+    /// They are not sent to registries, and a warning names them: whoever runs the image fetches them from their URLs.
+    #[default]
+    Leave,
+    /// They are sent where the source has them.
+    Send,
+}
+
 /// How to copy.
 #[derive(Clone, Debug)]
 pub struct CopyOptions {
@@ -48,6 +59,8 @@ pub struct CopyOptions {
     pub jobs: usize,
     /// What to do about an index whose children are not all there.
     pub sparse: Sparse,
+    /// What to do about layers that registries are not to hold.
+    pub foreign: ForeignLayers,
     /// Repositories of the sinks' places that may have the blobs already.
     pub mounts: Vec<Reference>,
     /// Bytes a second of all transfers together; none for as many as there can be.
@@ -64,6 +77,7 @@ impl Default for CopyOptions {
         Self {
             jobs: JOBS,
             sparse: Sparse::Refuse,
+            foreign: ForeignLayers::Leave,
             mounts: Vec::new(),
             limit_rate: None,
             retries: RETRIES,

@@ -11,7 +11,7 @@ use oci::{Descriptor, Digest, Reference};
 use super::queue::{Failure, Queue, Task};
 use super::rate::Rate;
 use super::transfer::{End, Transfers};
-use super::{Copied, CopyJob, CopyOptions};
+use super::{Copied, CopyJob, CopyOptions, ForeignLayers};
 use crate::graph::{self, Document, Graph};
 use crate::{ContentError, Event, Observer};
 
@@ -191,14 +191,29 @@ impl<'a> Work<'a> {
                 return Ok(Found::There);
             }
         }
-        // Registries may not hold these; whoever runs the image gets them from their URLs.
-        if what.media_type.is_foreign_layer() && !what.urls.is_empty() {
-            match job.from.fetch(what, 0) {
-                Err(ContentError::MissingBlob { .. }) => return Ok(Found::There),
-                reader => drop(reader?),
-            }
+        if what.is_elsewhere() && self.stays_elsewhere(what, job)? {
+            return Ok(Found::There);
         }
         Ok(Found::Missing)
+    }
+
+    /// Whether a layer that may not be distributed is left out, which is said: whoever runs the image gets it from its
+    /// URLs.
+    fn stays_elsewhere(&self, what: &Descriptor, job: &CopyJob<'_>) -> Result<bool, ContentError> {
+        let is_registry = job.to.storage().repository.is_some();
+        if !is_registry || self.options.foreign == ForeignLayers::Send {
+            match job.from.fetch(what, 0) {
+                Err(ContentError::MissingBlob { .. }) => {
+                    self.observer().event(&Event::Warning(left_out(what)));
+                    return Ok(true);
+                }
+                reader => drop(reader?),
+            }
+            return Ok(false);
+        }
+        let text = format!("{}; `--allow-nondistributable-artifacts` sends it all the same", left_out(what));
+        self.observer().event(&Event::Warning(text));
+        Ok(true)
     }
 
     fn transfer(&self, at: usize) -> Box<dyn FnOnce(&mut Queue) + Send> {
@@ -278,6 +293,12 @@ impl<'a> Work<'a> {
             if is_given || to.is_tagged(name, root)? { Ok(()) } else { to.tag(name, root) }
         })
     }
+}
+
+/// What is said of a layer that may not be distributed.
+pub(crate) fn left_out(what: &Descriptor) -> String {
+    let digest = what.digest;
+    format!("the layer {digest} may not be distributed and is left out: it is to be had from {}", what.urls.join(", "))
 }
 
 /// Whether an error tells of a place.

@@ -63,7 +63,7 @@ impl Place {
     ) -> Result<bool, RegistryError> {
         let failed = |error: io::Error| unusable(&self.path, &error);
         // A link, as people make to keep their settings elsewhere, stays one.
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_new| self.path.clone());
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_new| behind(&self.path));
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
         let lock = File::open(directory).map_err(failed)?;
@@ -77,6 +77,18 @@ impl Place {
         replace(&path, directory, &bytes).map_err(failed)?;
         Ok(true)
     }
+}
+
+/// Where a link leads whose file is still to be made.
+fn behind(path: &Path) -> PathBuf {
+    // As many as the system follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
 }
 
 /// Only the owner may read it, from its first byte on.

@@ -45,9 +45,10 @@ impl Logins {
         Self { authfile, helpers: None }
     }
 
-    /// The same, asking also the helpers that `registries.conf` names.
+    /// The same, asking also the helpers that `registries.conf` names; but a file that was named is the only place.
     pub(crate) fn with_helpers(authfile: Option<PathBuf>, helpers: Option<Vec<String>>) -> Self {
-        Self { authfile, helpers: helpers.filter(|helpers| !helpers.is_empty()) }
+        let helpers = helpers.filter(|helpers| !helpers.is_empty() && authfile.is_none());
+        Self { authfile, helpers }
     }
 
     /// Who we are for a registry or repository (`HOST[/PATH]`), if somebody is logged in.

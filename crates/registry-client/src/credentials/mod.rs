@@ -53,7 +53,18 @@ pub enum Credentials {
     Identity(Secret),
 }
 
+/// The user that stands for an identity token, as credential helpers have it.
+pub const TOKEN_USER: &str = "<token>";
+
 impl Credentials {
+    /// What a user and a secret stand for: `<token>` is nobody's name.
+    pub fn of(user: &str, secret: Secret) -> Self {
+        match user {
+            TOKEN_USER => Self::Identity(secret),
+            user => Self::Password { user: user.to_owned(), password: secret },
+        }
+    }
+
     /// The user, as far as one is known.
     pub(crate) fn user(&self) -> &str {
         match self {

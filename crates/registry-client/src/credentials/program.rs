@@ -9,11 +9,8 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, Secret};
+use super::{Credentials, Secret, TOKEN_USER};
 use crate::RegistryError;
-
-/// The user that says that the secret is an identity token.
-const TOKEN: &str = "<token>";
 
 /// What is exchanged with a helper.
 #[derive(Serialize, Deserialize)]
@@ -41,11 +38,7 @@ impl Helper<'_> {
             let Some(answer) = self.run("get", server.as_bytes())? else { continue };
             let kept: Kept =
                 serde_json::from_slice(&answer).map_err(|_secret| self.failed("its answer is not JSON".to_owned()))?;
-            let secret = Secret::new(kept.secret);
-            return Ok(Some(match kept.username.as_str() {
-                TOKEN => Credentials::Identity(secret),
-                _ => Credentials::Password { user: kept.username, password: secret },
-            }));
+            return Ok(Some(Credentials::of(&kept.username, Secret::new(kept.secret))));
         }
         Ok(None)
     }
@@ -53,7 +46,7 @@ impl Helper<'_> {
     pub(super) fn store(&self, key: &str, credentials: &Credentials) -> Result<(), RegistryError> {
         let (username, secret) = match credentials {
             Credentials::Password { user, password } => (user.as_str(), password),
-            Credentials::Identity(token) => (TOKEN, token),
+            Credentials::Identity(token) => (TOKEN_USER, token),
         };
         let server = servers(key).remove(0);
         let kept = Kept { server, username: username.to_owned(), secret: secret.reveal().to_owned() };

@@ -48,8 +48,6 @@ struct Seen {
     served: Mutex<HashMap<Digest, String>>,
     /// Blobs that a server had wrong bytes for.
     rejected: Mutex<HashSet<(Digest, String)>>,
-    /// Held while a list of referrers is read and written.
-    listing: Mutex<()>,
 }
 
 impl<'a> Repository<'a> {

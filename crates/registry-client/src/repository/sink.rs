@@ -71,6 +71,7 @@ impl Sink for Repository<'_> {
             }
             Ok(answer) => {
                 // It did not mount, but began an upload, which is gone on with.
+                self.note_chunk_minimum(&answer);
                 if let Some(location) = answer.head.header("location") {
                     self.client.sessions.keep_fresh(&self.registry, &self.name, &what.digest, location);
                 }
@@ -184,8 +185,8 @@ impl Repository<'_> {
     /// Adds a manifest to the index under the tag that stands for the list that this registry does not keep.
     fn list_referrer(&self, subject: &Digest, what: &Descriptor, bytes: &[u8]) -> Result<(), ContentError> {
         let entry = referrer(what, bytes);
-        // Two threads that read, add and write would lose one of the two.
-        let _guard = self.seen.listing.lock().unwrap_or_else(PoisonError::into_inner);
+        let listing = self.client.listing(&format!("{}/{}", self.registry, self.name));
+        let _guard = listing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut index = self.fallback(subject).map_err(|error| self.remote(error))?;
         let index = index.get_or_insert_with(|| Index::new(Vec::new()));
         if index.manifests.iter().any(|one| one.digest == what.digest) {

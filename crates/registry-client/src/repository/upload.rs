@@ -97,7 +97,6 @@ pub(super) fn begin<'a>(
         Some(known) => repository.progress(&known, what).map_err(failed)?,
         None => None,
     };
-    let mut minimum = 0;
     if begun.is_none() {
         let answer = repository.start(what).map_err(failed)?;
         if answer.head.status == 201 {
@@ -105,13 +104,13 @@ pub(super) fn begin<'a>(
             session.forget();
             return Ok(Box::new(Present { size: what.size }));
         }
-        minimum = answer.head.header("oci-chunk-min-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+        repository.note_chunk_minimum(&answer);
         begun = Some((repository.location(&answer, &what.digest).map_err(failed)?, 0));
         answer.body.drain();
     }
     let Some((location, offset)) = begun else { return Err(failed(repository.broken("no upload".into()))) };
     session.set(location.as_str());
-    let way = match repository.chunk(minimum) {
+    let way = match repository.chunk() {
         Some(chunk) => Way::Chunks(chunk),
         None if offset > 0 || what.size >= STREAM_FROM => Way::Stream,
         None => Way::Whole,
@@ -184,10 +183,18 @@ impl Repository<'_> {
         parse_url(url.as_str())
     }
 
+    /// Remembers what the answer that begins an upload says of the size of its pieces.
+    pub(super) fn note_chunk_minimum(&self, answer: &Answer) {
+        if let Some(minimum) = answer.head.header("oci-chunk-min-length").and_then(|text| text.parse().ok()) {
+            self.client.set_chunk_minimum(&self.own().host, minimum);
+        }
+    }
+
     /// The size of chunks, where requests have to be small.
-    fn chunk(&self, minimum: u64) -> Option<u64> {
-        let level = self.client.chunk_level(&self.own().host);
-        (level > 0).then(|| CHUNKS[(level - 1).min(CHUNKS.len() - 1)].max(minimum))
+    fn chunk(&self) -> Option<u64> {
+        let host = &self.own().host;
+        let level = self.client.chunk_level(host);
+        (level > 0).then(|| CHUNKS[(level - 1).min(CHUNKS.len() - 1)].max(self.client.chunk_minimum(host)))
     }
 
     /// An error that the upload can be taken up after, if it is temporary.

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+#[path = "../../../../tests/sandbox/bounded.rs"]
+mod bounded;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -14,6 +17,8 @@ use std::time::{Duration, Instant};
 use content::{ContentError, Source, fetch_document};
 use oci::{Digest, ImageManifest, MediaType, Raw, Reference};
 use registry_client::{Client, ClientOptions, Credentials, Secret, Tls};
+
+use bounded::Bounded;
 
 /// A docker-registry on loopback, ended when dropped.
 struct Server {
@@ -61,7 +66,7 @@ impl Drop for Server {
 }
 
 fn run(program: &str, args: &[&str]) {
-    let output = Command::new(program).args(args).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    let output = Command::new(program).args(args).bounded().unwrap_or_else(|e| panic!("{program}: {e}"));
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
