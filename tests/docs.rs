@@ -59,7 +59,8 @@ fn run(document: &str) {
     let blocks = blocks(&text);
     assert!(!blocks.is_empty(), "{document} has no command block");
     let dir = tempfile::tempdir().unwrap();
-    let copied = Command::new("cp").arg("-r").arg(root().join("Kubefile-examples")).arg(dir.path()).bounded().unwrap().status;
+    let copied =
+        Command::new("cp").arg("-r").arg(root().join("Kubefile-examples")).arg(dir.path()).bounded().unwrap().status;
     assert!(copied.success());
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_sealos"));
     let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());

@@ -10,8 +10,8 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use content::{ContentError, LocationError};
 use content::tar::TarError;
+use content::{ContentError, LocationError};
 use oci::{PlatformError, ReferenceError};
 use registry_client::RegistryError;
 

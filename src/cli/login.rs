@@ -49,7 +49,9 @@ impl Login {
         let key = key(&self.registry)?;
         let client = client(&Registry::from(self.trust.clone()), "", None);
         let logins = client.logins()?;
-        let known = logins.get(&key)?;
+        // A file that was named may be one that is to be made.
+        let is_new = !self.get_login && self.trust.authfile.as_ref().is_some_and(|file| !file.exists());
+        let known = if is_new { None } else { logins.get(&key)? };
         if self.get_login {
             let known = known.ok_or_else(|| CommandError::NotLoggedIn { key: key.clone() })?;
             return world.say(if known.user.is_empty() { TOKEN_USER } else { known.user.as_str() });

@@ -32,7 +32,8 @@ pub(crate) struct Logout {
 impl Logout {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         let (authfile, registries_conf) = (self.authfile.clone(), self.registries_conf.clone());
-        let logins = client(&Registry::from(Trust { authfile, registries_conf, ..Trust::default() }), "", None).logins()?;
+        let logins =
+            client(&Registry::from(Trust { authfile, registries_conf, ..Trust::default() }), "", None).logins()?;
         let Some(registry) = &self.registry else {
             let forgotten = logins.erase_all()?;
             return forgotten.iter().try_for_each(|login| said(world, &login.key));

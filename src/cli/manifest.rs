@@ -289,8 +289,7 @@ impl Create {
         let mut list = List::create(store.disk()?, &self.list, amend)?;
         let registry = self.registry.complete()?;
         let reporter: Arc<dyn Reporter> = Arc::from(world.reporter(Silence::Unasked));
-        let added =
-            add(&mut list, &self.images, &which(self.all), &Facts::default(), &store, &registry, &reporter);
+        let added = add(&mut list, &self.images, &which(self.all), &Facts::default(), &store, &registry, &reporter);
         reporter.finish();
         let added = added?;
         list.annotate_all(&self.annotation);

@@ -81,8 +81,7 @@ pub(crate) struct Moving {
 impl Moving {
     pub(crate) fn options(&self, registry: &Registry) -> CopyOptions {
         let (jobs, limit_rate, retries) = (self.jobs.into(), self.limit_rate, registry.retry);
-        let foreign =
-            if self.allow_nondistributable_artifacts { ForeignLayers::Send } else { ForeignLayers::Leave };
+        let foreign = if self.allow_nondistributable_artifacts { ForeignLayers::Send } else { ForeignLayers::Leave };
         CopyOptions { jobs, limit_rate, retries, foreign, stop: interrupts::stop(), ..CopyOptions::default() }
     }
 }

@@ -102,7 +102,8 @@ fn a_full_disk_is_said_and_leaves_the_store_usable() {
     let sandbox = Sandbox::new();
     let mount = sandbox.path("small");
     fs::create_dir(&mount).unwrap();
-    let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&mount).bounded().unwrap().status;
+    let status =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&mount).bounded().unwrap().status;
     assert!(status.success(), "the test needs root to mount a small tmpfs");
     let context = sandbox.context("big", "FROM scratch\nCOPY data /\n", &[("data", &noise(20_000_000, 1))]);
     let small = sandbox.context("little", "FROM scratch\nCOPY data /\n", &[("data", b"little")]);

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+mod archives;
 #[path = "../sandbox/bounded.rs"]
 mod bounded;
-mod archives;
 mod fixture;
 mod help;
 mod images;

@@ -56,7 +56,8 @@ impl Served {
     }
 
     fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).bounded().unwrap().status;
+        let status =
+            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).bounded().unwrap().status;
         assert!(status.success());
     }
 

@@ -2,6 +2,7 @@
 //! fails. For all test programs; those that need nothing else of the sandbox include this file alone.
 
 #![allow(dead_code, reason = "each test program uses the part that it needs")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
 use std::io;
 use std::os::unix::process::CommandExt;

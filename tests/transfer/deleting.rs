@@ -61,9 +61,11 @@ fn a_registry_that_deletes_nothing_is_said_to_be_one() {
     let name: Reference = text.parse().unwrap();
     let repository = client.repository(&name).unwrap();
     let root = repository.resolve(&name).unwrap();
-    for refused in
-        [repository.delete(&name.with_digest(root.digest)), repository.delete_blob(&root.digest), repository.delete(&name)]
-    {
+    for refused in [
+        repository.delete(&name.with_digest(root.digest)),
+        repository.delete_blob(&root.digest),
+        repository.delete(&name),
+    ] {
         let refused = refused.unwrap_err();
         assert!(matches!(refused, RegistryError::Unsupported { .. }), "{refused}");
         assert!(refused.to_string().contains("does not let anybody delete"), "{refused}");

@@ -226,24 +226,29 @@ fn transfers_keep_to_the_rate() {
 fn pieces_of_an_upload_are_as_small_as_a_proxy_wants_and_as_large_as_the_registry_wants() {
     let (registry, want, _) = filled();
     let sandbox = holding(&registry);
-    // The registry says what it takes when the upload begins; the proxy refuses four times, each time smaller pieces.
-    for (least, lengths) in [(None, vec![524_288; 6]), (Some(2_000_000), vec![2_000_000, LAYER - 2_000_000])] {
+    // The registry says what it takes when the upload begins, and the proxy refuses what is larger than it likes.
+    for (least, most) in [(0, 600_000), (2_000_000, 2_500_000)] {
         let empty = Registry::plain();
-        let says = least.map(|least: usize| Fault::Header("OCI-Chunk-Min-Length", least.to_string()));
-        let says = says.unwrap_or(Fault::Header("X-Nothing", String::new()));
-        let strict = Faulty::before(&host(&empty), "POST", "/blobs/uploads/", ALWAYS, says);
-        let small = Fault::Answer("413 Content Too Large", String::new(), "");
-        let proxy = Faulty::before(&strict.host(), "P", "_state=", 4, small);
-        let said = sandbox.sealos(&["push", "-q", "--jobs", "1", "--retry-delay", "1ms", "app:v1", &proxy.name("to:v1")]);
-        assert_eq!((said.code, said.stdout.trim()), (Some(0), want.as_str()), "{least:?}: {}", said.stderr);
+        let says = Fault::Header("OCI-Chunk-Min-Length", least.to_string());
+        let registry = Faulty::before(&host(&empty), "POST", "/blobs/uploads/", ALWAYS, says);
+        let proxy = Faulty::before(&registry.host(), "P", "_state=", ALWAYS, Fault::TooLarge(most));
+        let said = sandbox.sealos(&["push", "-q", "--retry", "0", "app:v1", &proxy.name("to:v1")]);
+        assert_eq!((said.code, said.stdout.trim()), (Some(0), want.as_str()), "{least}: {}", said.stderr);
         validate(&empty.name("to:v1"));
-        let seen = strict.seen();
-        let pieces: Vec<usize> = seen.iter().filter(|head| head.starts_with("PATCH ")).filter_map(|head| range(head)).collect();
-        let layer: Vec<usize> = pieces.into_iter().filter(|length| *length > 100_000).collect();
-        assert_eq!(layer.len(), lengths.len(), "{least:?}: {layer:?}");
-        assert!(layer.iter().zip(&lengths).all(|(got, most)| got <= most), "{least:?}: {layer:?}");
-        assert!(layer.iter().rev().skip(1).all(|length| Some(*length) >= least), "{least:?}: {layer:?}");
+        let pieces: Vec<usize> = registry.seen().iter().filter_map(|head| range(head)).collect();
+        let [pieces @ .., last] = &pieces.into_iter().filter(|length| *length > 10_000).collect::<Vec<_>>()[..] else {
+            panic!("there are no pieces")
+        };
+        assert!(!pieces.is_empty(), "{least}: there is one piece");
+        assert!(pieces.iter().chain([last]).all(|length| *length <= most), "{least}: {pieces:?} {last}");
+        assert!(pieces.iter().all(|length| *length >= least), "{least}: {pieces:?} {last}");
+        assert!(pieces.iter().chain([last]).sum::<usize>() >= LAYER, "{least}: {pieces:?} {last}");
     }
+    // What takes nothing at all is given up.
+    let (empty, sandbox) = (Registry::plain(), holding(&registry));
+    let proxy = Faulty::before(&host(&empty), "P", "_state=", ALWAYS, Fault::TooLarge(300_000));
+    let said = sandbox.sealos(&["push", "--retry", "0", "app:v1", &proxy.name("to:v1")]);
+    said.refused(&["answered 413", "client_max_body_size"]);
 }
 
 /// The bytes that a piece of an upload has, as its head says.

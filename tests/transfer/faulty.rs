@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) enum Fault {
     /// The proxy's own answer: status line, further header lines, body.
     Answer(&'static str, String, &'static str),
+    /// 413 to a request with a longer body than this.
+    TooLarge(usize),
     /// The connection ends after so many bytes of the body.
     Cut(usize),
     /// After so many bytes of the body nothing more comes.
@@ -93,6 +95,13 @@ fn serve(client: &TcpStream, target: &str, rule: &Mutex<Rule>, log: &Mutex<Vec<S
         })
     };
     let mut to = client.try_clone()?;
+    let fault = match fault {
+        Some(Fault::TooLarge(most)) if length(&head).is_none_or(|length| length > most) => {
+            Some(Fault::Answer("413 Content Too Large", String::new(), ""))
+        }
+        Some(Fault::TooLarge(_)) => None,
+        fault => fault,
+    };
     if let Some(Fault::Answer(status, headers, body)) = &fault {
         let length = format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
         let body = if head.starts_with("HEAD") { "" } else { *body };
@@ -144,6 +153,15 @@ fn head(from: &mut TcpStream) -> std::io::Result<Option<String>> {
         head.push(byte[0]);
     }
     Ok(Some(String::from_utf8_lossy(&head).into_owned()))
+}
+
+/// How long the body is, as a head says; none if it does not say.
+fn length(head: &str) -> Option<usize> {
+    let head = head.to_lowercase();
+    match head.lines().find_map(|line| line.strip_prefix("content-length:")) {
+        Some(length) => length.trim().parse().ok(),
+        None => (!head.contains("\r\ntransfer-encoding:")).then_some(0),
+    }
 }
 
 /// A head without one header and without its empty line.

@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::peers::{digest, digest_at, validate};
 use crate::own::Own;
+use crate::peers::{digest, digest_at, validate};
 use crate::registry::Registry;
 use crate::sandbox::bounded::Killed;
 use crate::sandbox::{Bounded, Said, Sandbox, noise, run, waited};
@@ -133,7 +133,10 @@ fn a_full_disk_is_named_and_after_it_was_freed_the_pull_goes_on() {
     fs::create_dir(&store).unwrap();
     let mount = |options: &str| {
         let args = ["-t", "tmpfs", "-o", options, "tmpfs"];
-        assert!(Command::new("mount").args(args).arg(&store).bounded().unwrap().status.success(), "the test needs root");
+        assert!(
+            Command::new("mount").args(args).arg(&store).bounded().unwrap().status.success(),
+            "the test needs root"
+        );
     };
     struct Mounted<'a>(&'a std::path::Path);
     impl Drop for Mounted<'_> {

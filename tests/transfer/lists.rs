@@ -80,7 +80,10 @@ fn images_of_the_store_are_listed_described_and_taken_out() {
         serde_json::from_str(&sandbox.sealos(&[&["manifest"], args, &["--json"]].concat()).fine()).unwrap()
     };
     let annotated = json(&["annotate", "--annotation", "c=d", "list:v1", &one]);
-    assert_eq!((annotated["digest"].as_str().unwrap(), &annotated["images"]), (&digest(&sandbox, "list:v1")[..], &serde_json::json!([one])));
+    assert_eq!(
+        (annotated["digest"].as_str().unwrap(), &annotated["images"]),
+        (&digest(&sandbox, "list:v1")[..], &serde_json::json!([one]))
+    );
     let made = json(&["create", "other:v1", "one:v1"]);
     assert_eq!((&made["digest"], &made["images"]), (&digest(&sandbox, "other:v1").into(), &serde_json::json!([one])));
     sandbox.sealos(&["manifest", "rm", "other:v1"]).fine();

@@ -172,7 +172,8 @@ fn the_file_with_logins_is_its_owners_alone_and_a_link_stays_one() {
         assert_eq!(mode(target), 0o600);
         assert_eq!(sandbox.sealos(&["login", "--authfile", link, "--get-login", &host]).fine(), "me\n");
     }
-    let left: Vec<_> = fs::read_dir(sandbox.path("settings")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(sandbox.path("settings")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
     // What cannot be written or read says so, and holds no secret.
     fs::create_dir(sandbox.path("directory.json")).unwrap();

@@ -16,12 +16,12 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    /// An empty one, open to everybody.
+    /// An empty one, open to everybody for everything.
     pub(crate) fn new() -> Self {
         let sandbox = Sandbox::new();
         fs::create_dir(sandbox.path("registry")).unwrap();
         let mut command =
-            sandbox.command(&["registry", "serve", "filesystem", "registry", "--anonymous", "push", "--port", "0"]);
+            sandbox.command(&["registry", "serve", "filesystem", "registry", "--anonymous", "all", "--port", "0"]);
         let mut child = Killed(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
         let line = first_line(child.0.stdout.take().unwrap());
         let host = line.trim().strip_prefix("listening on http://").unwrap().to_owned();

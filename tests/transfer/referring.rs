@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::own::Own;
 use crate::peers::{digest, digest_at, published, say};
 use crate::registry::Registry;
-use crate::sandbox::{Sandbox, run};
+use crate::sandbox::run;
 
 /// The referrers of an image as oras finds them.
 fn referrers(name: &str, how: &str) -> Vec<String> {
@@ -69,7 +69,10 @@ fn of_many_referrers_that_come_at_once_none_is_lost() {
     sandbox.sealos(&["copy", "-q", &format!("docker://{subject}"), &format!("docker://{there}")]).fine();
     for at in 0..8 {
         std::fs::write(sandbox.path("note"), format!("{at}")).unwrap();
-        run("bash", &["-c", &format!("cd {here} && oras attach --plain-http --artifact-type example/note {there} note")]);
+        run(
+            "bash",
+            &["-c", &format!("cd {here} && oras attach --plain-http --artifact-type example/note {there} note")],
+        );
     }
     let attached = referrers(&there, API);
     assert_eq!(attached.len(), 8);

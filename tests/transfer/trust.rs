@@ -145,7 +145,8 @@ fn an_identity_token_is_exchanged_for_tokens() {
     let host = host.trim_end_matches('/');
     // What docker asks for when it logs in: a token that is good for later ones.
     let ask = format!("{}?service=the-service&offline_token=true&client_id=test&account=me", server.url);
-    let answer = say("curl", &["-sS", "--max-time", "60", "--cacert", &registry.at("certs/ca.crt"), "-u", "me:hunter2", &ask]);
+    let answer =
+        say("curl", &["-sS", "--max-time", "60", "--cacert", &registry.at("certs/ca.crt"), "-u", "me:hunter2", &ask]);
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
     let identity = answer["refresh_token"].as_str().unwrap();
     let flags = ["--cert-dir", &certs, "--retry", "0"];
@@ -353,7 +354,9 @@ fn nobody_but_this_machine_is_spoken_to_in_plain_http_without_being_told_so() {
     let push = |more: &[&str]| {
         let args = [&["push", "--retry", "0", "--creds", "me:hunter2", "one:v1", "registry.invalid/team/one:v1"], more];
         let mut command = sandbox.command(&args.concat());
-        Said::from(command.env("HTTPS_PROXY", format!("http://127.0.0.1:{port}")).env_remove("NO_PROXY").bounded().unwrap())
+        Said::from(
+            command.env("HTTPS_PROXY", format!("http://127.0.0.1:{port}")).env_remove("NO_PROXY").bounded().unwrap(),
+        )
     };
     push(&[]).refused(&["registry.invalid", "does not speak TLS", "--tls-verify=false"]);
     let seen = seen.lock().unwrap();

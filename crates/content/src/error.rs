@@ -56,6 +56,16 @@ pub enum ContentError {
         /// The blob.
         digest: Digest,
     },
+    /// A layer that may not be distributed, and is not there.
+    #[error("{place} does not have the layer {digest}, which may not be distributed")]
+    Elsewhere {
+        /// Where it was looked for.
+        place: String,
+        /// The layer's blob.
+        digest: Digest,
+        /// Where it is to be had.
+        urls: Vec<String>,
+    },
     /// The bytes are not those that the digest names.
     #[error("{place}: the blob {expected} is corrupt: its bytes hash to {actual}")]
     DigestMismatch {
@@ -221,8 +231,9 @@ pub enum ContentError {
         source: Box<dyn std::error::Error + Send + Sync>,
         /// What the user can do about it.
         help: Option<String>,
-        /// How long to wait before the next attempt.
-        wait: Duration,
+        /// How long to wait before the next attempt; none if that is made in another way, begins at once, and does not
+        /// count among the retries.
+        wait: Option<Duration>,
     },
     /// The copy was told to end early ([`CopyOptions::stop`](crate::CopyOptions::stop)).
     #[error("interrupted")]
@@ -285,6 +296,10 @@ impl ContentError {
                 Some("the copy is damaged; get it again from where it came".to_owned())
             }
             Self::MissingBlob { .. } => Some("the image is incomplete there; pull, load or build it again".to_owned()),
+            Self::Elsewhere { urls, .. } => Some(format!(
+                "it is to be had from {}; copy the image from where somebody has put it together with that",
+                urls.join(", ")
+            )),
             Self::NoPlatform { .. } => Some("choose one of these with `--platform`".to_owned()),
             Self::AmbiguousImage { .. } => Some("name it by its tag, or by one of these digests".to_owned()),
             Self::LayerTooLarge { .. } => {

@@ -213,7 +213,7 @@ fn takes_up_uploads<P: Source + Sink>(place: &P) -> Kept {
     let mut taken = take_up();
     for _ in 0..3 {
         let Err(ContentError::Interrupted { wait, .. }) = &taken else { break };
-        thread::sleep(*wait);
+        thread::sleep(wait.unwrap_or_default());
         taken = take_up();
     }
     let from = works("what was taken up can be finished", taken)?;

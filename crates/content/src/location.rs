@@ -426,9 +426,14 @@ mod tests {
     #[test]
     fn a_path_alone_does_not_say_what_is_to_be_written() {
         let world = World(&["out", "app.tar"], &[]);
-        for (text, has_name) in
-            [("/etc/passwd", false), ("./x", false), ("..", false), ("app.tar", true), ("x.tgz", true), ("out/x.tar.gz", true)]
-        {
+        for (text, has_name) in [
+            ("/etc/passwd", false),
+            ("./x", false),
+            ("..", false),
+            ("app.tar", true),
+            ("x.tgz", true),
+            ("out/x.tar.gz", true),
+        ] {
             let error = Location::target(text, Plain::Registry, &world).unwrap_err();
             assert_eq!(error, LocationError::Path { text: text.to_owned() });
             let help = error.help().unwrap();

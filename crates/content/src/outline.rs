@@ -35,7 +35,8 @@ impl Outline {
         let absent = |all: &[Descriptor]| -> Result<Vec<Descriptor>, ContentError> {
             let found = std::sync::Mutex::new(std::collections::HashSet::new());
             parallel::for_each(copy::JOBS, all, |what, _| {
-                if !(leaves && what.is_elsewhere()) && !sink.has(what)? {
+                let is_left = leaves && what.is_elsewhere();
+                if !is_left && !sink.has(what)? {
                     found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(what.digest);
                 }
                 Ok(())

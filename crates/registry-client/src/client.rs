@@ -220,11 +220,12 @@ impl Client {
         lock(&self.chunk_levels).get(host).copied().unwrap_or(0)
     }
 
-    /// Something before a host refused a request as too large: the next ones are smaller. Returns the new level.
-    pub(crate) fn raise_chunk_level(&self, host: &str) -> usize {
+    /// Something before a host refused a request of this level as too large: the next ones are smaller. Returns the new
+    /// level; of several uploads that are refused at once only the first raises it.
+    pub(crate) fn raise_chunk_level(&self, host: &str, refused: usize) -> usize {
         let mut levels = lock(&self.chunk_levels);
         let level = levels.entry(host.to_owned()).or_default();
-        *level += 1;
+        *level = (*level).max(refused + 1);
         *level
     }
 

@@ -119,13 +119,16 @@ impl Transfer<'_> {
             if self.reported.load(Ordering::Relaxed) > before {
                 (failures, pause) = (0, Duration::ZERO);
             }
-            failures += 1;
+            failures += u32::from(wait.is_some());
             if failures > self.shared.retries || self.is_stopped() {
                 return Err(error);
             }
-            pause = (*wait).max(pause * 2).min(LONGEST.max(*wait));
-            self.shared.observer.event(&Event::Warning(format!("{error}; taking the upload up again")));
-            thread::sleep(pause);
+            let how = if wait.is_some() { "taking the upload up again" } else { "going on in another way" };
+            self.shared.observer.event(&Event::Warning(format!("{error}; {how}")));
+            if let Some(wait) = *wait {
+                pause = wait.max(pause * 2).min(LONGEST.max(wait));
+                thread::sleep(pause);
+            }
             known = hash;
         }
     }

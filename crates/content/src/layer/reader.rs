@@ -230,8 +230,14 @@ struct Blob<'a> {
 impl<'a> Blob<'a> {
     fn open(source: &'a dyn Source, what: &Descriptor) -> Result<Self, ContentError> {
         let algorithm = what.digest.algorithm();
+        let reader = source.fetch(what, 0).map_err(|error| match error {
+            ContentError::MissingBlob { place, digest } if what.is_elsewhere() => {
+                ContentError::Elsewhere { place, digest, urls: what.urls.clone() }
+            }
+            error => error,
+        })?;
         Ok(Self {
-            reader: source.fetch(what, 0)?,
+            reader,
             place: source.place(),
             digest: what.digest,
             size: what.size,

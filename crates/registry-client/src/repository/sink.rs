@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use content::{ContentError, Sink, Source, Storage, Upload};
-use oci::{Descriptor, Digest, Index, MediaType, Reference};
+use oci::{Algorithm, Descriptor, Digest, Index, MediaType, Reference};
 
 use super::lists::fallback_tag;
 use super::upload;
@@ -39,14 +39,13 @@ impl Sink for Repository<'_> {
     }
 
     fn publish(&self, what: &Descriptor, bytes: &[u8]) -> Result<(), ContentError> {
-        self.put_manifest(what, bytes, &what.digest.to_string())
+        self.put_manifest(what, bytes, &what.digest.to_string()).map(drop)
     }
 
     fn tag(&self, name: &Reference, what: &Descriptor) -> Result<(), ContentError> {
         if self.is_tagged(name, what)? {
             return Ok(());
         }
-        let tag = self.tag_of(name)?;
         let shown = format!("{}@{}", self.name, what.digest);
         let request = self.manifest_request(Method::Get, &what.digest.to_string(), &shown);
         let (mut answer, _) = self.send(&[self.own()], &request).map_err(|error| match error {
@@ -56,7 +55,7 @@ impl Sink for Repository<'_> {
             error => self.remote(error),
         })?;
         let bytes = answer.body.read_up_to(MANIFEST).map_err(|error| self.remote(self.broken(Box::new(error))))?;
-        self.put_manifest(what, &bytes, &tag)
+        self.put_named(what, &bytes, std::slice::from_ref(name))
     }
 
     fn mount_from(&self, what: &Descriptor, from: &Reference) -> Result<bool, ContentError> {
@@ -107,9 +106,7 @@ impl Sink for Repository<'_> {
     }
 
     fn publish_as(&self, what: &Descriptor, bytes: &[u8], names: &[Reference]) -> Result<(), ContentError> {
-        // A manifest that is put under a tag is there under its digest too.
-        names.iter().try_for_each(|name| self.put_manifest(what, bytes, &self.tag_of(name)?))?;
-        if names.is_empty() { self.publish(what, bytes) } else { Ok(()) }
+        if names.is_empty() { self.publish(what, bytes) } else { self.put_named(what, bytes, names) }
     }
 }
 
@@ -141,7 +138,29 @@ impl Repository<'_> {
         Ok(self.send(&[self.own()], &request)?.0)
     }
 
-    fn put_manifest(&self, what: &Descriptor, bytes: &[u8], tag: &str) -> Result<(), ContentError> {
+    /// Puts a manifest under its names. One that is put under a tag is there under its digest too, which is the
+    /// registry's choice: what is not called by sha256 is put under its digest first, together with the tags.
+    fn put_named(&self, what: &Descriptor, bytes: &[u8], names: &[Reference]) -> Result<(), ContentError> {
+        let mut tags = names.iter().map(|name| self.tag_of(name)).collect::<Result<Vec<_>, _>>()?;
+        if what.digest.algorithm() != Algorithm::Sha256 {
+            let digest = what.digest.to_string();
+            tags.retain(|tag| *tag != digest);
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(tags.iter().map(|tag| ("tag", tag)));
+            match self.put_manifest(what, bytes, &format!("{digest}?{}", query.finish())) {
+                Ok(set) => tags.retain(|tag| !set.contains(tag)),
+                Err(ContentError::Remote { source, .. }) if !tags.is_empty() && is_final(&*source) => {
+                    let there = Digest::of(bytes);
+                    self.client.tell(&format!("{}: {source}; what is {digest} here is {there} there", self.registry));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        tags.iter().try_for_each(|tag| self.put_manifest(what, bytes, tag).map(drop))
+    }
+
+    /// Puts a manifest under a tag or digest; the tags that the registry says it has set besides.
+    fn put_manifest(&self, what: &Descriptor, bytes: &[u8], tag: &str) -> Result<Vec<String>, ContentError> {
         let mut hasher = oci::Hasher::new(what.digest.algorithm());
         hasher.update(bytes);
         let actual = hasher.finish();
@@ -153,7 +172,8 @@ impl Repository<'_> {
         let mut request = request.header("content-type", what.media_type.as_str());
         request.body = Some(bytes.to_vec());
         let mut pauses = Pauses::new(self.client.options.retry_delay);
-        let mut left = self.client.options.retries;
+        // Who does not know the algorithm does not learn it.
+        let mut left = if what.digest.algorithm() == Algorithm::Sha256 { self.client.options.retries } else { 0 };
         let answer = loop {
             match self.send(&[self.own()], &request) {
                 // The bytes are right: either they were damaged on the way, or the registry looked at a link that it was
@@ -167,6 +187,8 @@ impl Repository<'_> {
         };
         let stored: Option<Digest> = answer.head.header("docker-content-digest").and_then(|text| text.parse().ok());
         let lists_referrers = answer.head.header("oci-subject").is_some();
+        let set = answer.head.headers("oci-tag").flat_map(|line| line.split(','));
+        let set = set.map(|tag| tag.trim().to_owned()).collect();
         answer.body.drain();
         // A registry that knows sha256 only answers with the name that it gave.
         if let Some(stored) =
@@ -176,10 +198,10 @@ impl Repository<'_> {
             let host = self.own().host.clone();
             return Err(self.remote(RegistryError::Protocol { host, expected: "the manifest", reason }));
         }
-        match subject(bytes) {
-            Some(subject) if !lists_referrers => self.list_referrer(&subject, what, bytes),
-            _ => Ok(()),
+        if let Some(subject) = subject(bytes).filter(|_| !lists_referrers) {
+            self.list_referrer(&subject, what, bytes)?;
         }
+        Ok(set)
     }
 
     /// Adds a manifest to the index under the tag that stands for the list that this registry does not keep.
@@ -195,7 +217,7 @@ impl Repository<'_> {
         index.manifests.push(entry);
         let bytes = serde_json::to_vec(&*index).map_err(|error| self.remote(self.broken(Box::new(error))))?;
         let index = Descriptor::of(MediaType::OCI_INDEX, &bytes);
-        self.put_manifest(&index, &bytes, &fallback_tag(subject))
+        self.put_manifest(&index, &bytes, &fallback_tag(subject)).map(drop)
     }
 
     pub(super) fn broken(&self, source: Box<dyn std::error::Error + Send + Sync>) -> RegistryError {
@@ -206,6 +228,14 @@ impl Repository<'_> {
     pub(super) fn at(&self, method: Method, location: &url::Url, what: &str) -> Request {
         Request::to(method, Target::Url(location.clone()), what, Some(Scope::Push))
     }
+}
+
+/// Whether a registry has definitely refused something.
+fn is_final(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(RegistryError::Status { status: 400..=499, .. } | RegistryError::NotFound { .. })
+    )
 }
 
 /// What a manifest refers to.

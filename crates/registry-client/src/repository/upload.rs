@@ -56,6 +56,8 @@ pub(super) struct BlobUpload<'a> {
     /// Bytes sent, those included.
     at: u64,
     way: Way,
+    /// How small the host's requests had to be when this began.
+    level: usize,
     sending: Option<Sending>,
     /// An answer that came before all was sent broke it off.
     is_broken: bool,
@@ -87,6 +89,7 @@ pub(super) fn begin<'a>(
             offset: 0,
             at: 0,
             way: Way::Stream,
+            level: 0,
             sending: None,
             is_broken: false,
         }));
@@ -110,7 +113,8 @@ pub(super) fn begin<'a>(
     }
     let Some((location, offset)) = begun else { return Err(failed(repository.broken("no upload".into()))) };
     session.set(location.as_str());
-    let way = match repository.chunk() {
+    let level = repository.client.chunk_level(&repository.own().host);
+    let way = match repository.chunk(level) {
         Some(chunk) => Way::Chunks(chunk),
         None if offset > 0 || what.size >= STREAM_FROM => Way::Stream,
         None => Way::Whole,
@@ -123,6 +127,7 @@ pub(super) fn begin<'a>(
         offset,
         at: offset,
         way,
+        level,
         sending: None,
         is_broken: false,
     }))
@@ -191,10 +196,9 @@ impl Repository<'_> {
     }
 
     /// The size of chunks, where requests have to be small.
-    fn chunk(&self) -> Option<u64> {
-        let host = &self.own().host;
-        let level = self.client.chunk_level(host);
-        (level > 0).then(|| CHUNKS[(level - 1).min(CHUNKS.len() - 1)].max(self.client.chunk_minimum(host)))
+    fn chunk(&self, level: usize) -> Option<u64> {
+        let least = self.client.chunk_minimum(&self.own().host);
+        (level > 0).then(|| CHUNKS[(level - 1).min(CHUNKS.len() - 1)].max(least))
     }
 
     /// An error that the upload can be taken up after, if it is temporary.
@@ -202,7 +206,7 @@ impl Repository<'_> {
         if !error.is_temporary() {
             return self.remote(error);
         }
-        let (help, wait) = (error.help(), self.client.options.retry_delay);
+        let (help, wait) = (error.help(), Some(self.client.options.retry_delay));
         ContentError::Interrupted { place: Source::place(self), source: Box::new(error), help, wait }
     }
 }
@@ -273,12 +277,14 @@ impl BlobUpload<'_> {
         self.is_broken = true;
         self.sending = None;
         let status = answer.head.status;
-        let wait = retry_after(&answer).unwrap_or(self.repository.client.options.retry_delay);
+        let pause = retry_after(&answer).unwrap_or(self.repository.client.options.retry_delay);
+        // Smaller requests are another attempt, and not the same again.
+        let wait = (status != 413).then_some(pause);
         let location = answer.head.header("location").map(str::to_owned);
         let host = self.repository.own().host.clone();
         let error = refusal(&host, &self.name(), answer);
         let can_go_on = match status {
-            413 => self.repository.client.raise_chunk_level(&host) <= CHUNKS.len(),
+            413 => self.repository.client.raise_chunk_level(&host, self.level) <= CHUNKS.len(),
             307 | 308 => match location.map(|location| self.repository.absolute(&location)) {
                 Some(Ok(next)) => {
                     self.location = next;
