@@ -21,10 +21,10 @@ pub(super) struct DiffHasher {
 
 impl DiffHasher {
     /// Starts the thread; blocks go to `returns` when they are hashed.
-    pub(super) fn start(returns: Returns) -> Result<Self, ContentError> {
+    pub(super) fn start(returns: Returns, algorithm: Algorithm) -> Result<Self, ContentError> {
         let (blocks, queue) = mpsc::sync_channel::<Arc<Block>>(WAITING);
         let hash = move || {
-            let mut hasher = Hasher::new(Algorithm::Sha256);
+            let mut hasher = Hasher::new(algorithm);
             for block in queue {
                 hasher.update(block.bytes());
                 returns.give(block);

@@ -92,9 +92,11 @@ impl<'a> LayerReader<'a> {
     /// # Errors
     /// When the thread that hashes cannot be started.
     pub fn verify_diff_id(mut self, expected: DiffId) -> Result<Self, ContentError> {
-        let is_tar = self.compression == Compression::None && self.blob.digest.algorithm() == Algorithm::Sha256;
+        let algorithm = expected.0.algorithm();
+        let is_tar = self.compression == Compression::None && self.blob.digest.algorithm() == algorithm;
         let returns = self.inflater.returns().filter(|_| !is_tar).cloned();
-        self.diff = Some(Diff { expected, hasher: returns.map(DiffHasher::start).transpose()? });
+        let hasher = returns.map(|returns| DiffHasher::start(returns, algorithm)).transpose()?;
+        self.diff = Some(Diff { expected, hasher });
         Ok(self)
     }
 

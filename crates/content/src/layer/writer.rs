@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use oci::{Compression, Descriptor, DiffId, MediaType};
+use oci::{Algorithm, Compression, Descriptor, DiffId, MediaType};
 
 use super::block::{self, BLOCK, Block, Returns};
 use super::deflate::Position;
@@ -53,7 +53,7 @@ impl<'a> LayerWriter<'a> {
         };
         let hasher = match stage {
             Stage::Plain(_) => None,
-            _ => Some(DiffHasher::start(returns.clone())?),
+            _ => Some(DiffHasher::start(returns.clone(), Algorithm::Sha256)?),
         };
         let (compression, block) = (options.compression, Block::new(block_size));
         Ok(Self { stage: Some(stage), compression, hasher, block, block_size, stock, returns, size: 0 })
