@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use oci::{Algorithm, Compression, Descriptor, DiffId, Digest, Hasher};
+use oci::{Compression, Descriptor, DiffId, Digest, Hasher};
 
 use super::block::Block;
 use super::diff::{DiffHasher, stopped};
