@@ -287,7 +287,7 @@ impl Walker<'_, '_> {
         let rules = self.rules;
         for (key, value) in annotations.entries() {
             let meant = |rule: &&Rule| rule.annotations.iter().any(|pattern| super::glob::matches(pattern, key));
-            for rule in rules.general().filter(meant) {
+            if let Some(rule) = rules.general().find(meant) {
                 let text = value.text().unwrap_or_default();
                 self.take_listed(value, text, &format!("{what}, annotation {key}"), &rule.name);
             }
@@ -362,12 +362,12 @@ impl Walker<'_, '_> {
         self.pairs(&entries.iter().map(|(key, node)| (key.as_str(), node)).collect::<Vec<_>>(), shown);
         for (key, value) in entries {
             let what = format!("{shown}, key {key}");
-            if is_image_key(key) {
-                self.take_definite(value, &what, "field");
-            }
             let meant = |rule: &&Rule| rule.env.iter().any(|pattern| super::glob::matches(pattern, key));
             for rule in rules.general().filter(meant) {
                 self.take_listed(value, value.text().unwrap_or_default(), &what, &rule.name);
+            }
+            if is_image_key(key) && !self.taken.contains(&std::ptr::from_ref(value)) {
+                self.take_definite(value, &what, "field");
             }
             self.text(value, &what);
         }

@@ -189,7 +189,7 @@ fn names_in_parts_in_scripts_and_in_configuration_are_found() {
         (
             "istio's injector",
             config("istio-sidecar-injector", "  values: |\n    {\"global\": {\"hub\": \"docker.io/istio\",\n      \"tag\": \"1.22.0\", \"proxy\": {\"image\": \"proxyv2\"}}}\n"),
-            &["istio/proxyv2:1.22.0 6 istio injection"][..],
+            &["docker.io/istio/proxyv2:1.22.0 6 istio injection"][..],
         ),
         (
             "trivy-operator",
