@@ -27,15 +27,24 @@ impl Docker {
         Self::start_at(directory, htpasswd, &address)
     }
 
-    pub(crate) fn start_at(directory: &Path, htpasswd: Option<&Path>, address: &str) -> Self {
-        let file = directory.with_extension("yml");
+    /// With its storage somewhere else.
+    pub(crate) fn over(file: &Path, storage: &str) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        Self::with(file, storage, "", &address)
+    }
+
+    fn start_at(directory: &Path, htpasswd: Option<&Path>, address: &str) -> Self {
         let users =
             htpasswd.map(|path| format!("auth:\n  htpasswd:\n    realm: there\n    path: {}\n", path.display()));
+        let storage = format!("  filesystem:\n    rootdirectory: {}\n", directory.display());
+        Self::with(directory, &storage, &users.unwrap_or_default(), address)
+    }
+
+    fn with(beside: &Path, storage: &str, users: &str, address: &str) -> Self {
+        let file = beside.with_extension("yml");
         let text = format!(
-            "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
-             rootdirectory: {}\nhttp:\n  addr: {address}\n{}",
-            directory.display(),
-            users.unwrap_or_default()
+            "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n{storage}  delete:\n    \
+             enabled: true\nhttp:\n  addr: {address}\n{users}"
         );
         fs::write(&file, text).unwrap();
         let mut command = Command::new("docker-registry");

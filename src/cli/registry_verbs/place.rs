@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry::backend::{Backend, Distribution, Images, Layered};
+use registry_client::{Bucket, Client, ClientOptions};
 
 use super::failure::RegistryFailure;
 
@@ -24,6 +25,9 @@ pub(super) fn open(words: &[String], store: &Path, how: Use) -> Result<Arc<dyn B
                 let directory = words.next().ok_or_else(|| RegistryFailure::NoDirectory(word.clone()))?;
                 distribution(Path::new(directory), how)?
             }
+            location if location.starts_with("s3://") => {
+                Arc::new(Distribution::in_bucket(Bucket::open(location, Client::new(ClientOptions::default()))?))
+            }
             "memory" | "inmem" => Arc::new(Distribution::in_memory()),
             path => lying(Path::new(path), how)?,
         });
@@ -39,6 +43,9 @@ pub(super) fn open(words: &[String], store: &Path, how: Use) -> Result<Arc<dyn B
 
 /// The registry in a directory.
 pub(super) fn tree(directory: &Path, how: Use) -> Result<Distribution, RegistryFailure> {
+    if directory.starts_with("s3:") {
+        return Err(RegistryFailure::InBucket(directory.to_owned()));
+    }
     let directory = root(directory);
     Ok(match how {
         Use::Write => Distribution::open(&directory)?,

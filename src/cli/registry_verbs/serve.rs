@@ -30,8 +30,8 @@ use crate::cli::world::World;
 /// Serve images
 ///
 /// PATH is a directory in the layout of docker's registry (`filesystem DIR` makes a new one), an OCI image layout, a
-/// content store, or an oci-archive or docker-archive, which is served as it lies; `memory` forgets everything at the
-/// end. Without PATH it is this machine's images. Several are served as one: who has something first answers, and what
+/// content store, or an oci-archive or docker-archive, which is served as it lies; `s3://BUCKET/PREFIX` is a bucket, found
+/// with the variables of AWS's tools (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …); `memory` forgets everything at the end. Without PATH it is this machine's images. Several are served as one: who has something first answers, and what
 /// is pushed goes to the first that takes it.
 ///
 /// Nobody from outside this machine gets in unless `--listen` says so, and nobody without credentials can write unless
@@ -180,7 +180,8 @@ impl Serve {
     /// The files and directories that are served; the store where none is named.
     fn served(&self, store: &Path) -> Vec<PathBuf> {
         let words = ["filesystem", "fs", "memory", "inmem"];
-        let named = self.paths.iter().filter(|word| !words.contains(&word.as_str()));
+        let is_path = |word: &&String| !words.contains(&word.as_str()) && !word.starts_with("s3://");
+        let named = self.paths.iter().filter(is_path);
         if self.paths.is_empty() { vec![store.to_owned()] } else { named.map(PathBuf::from).collect() }
     }
 

@@ -4,6 +4,7 @@
 //! Invariants: a file that is written is there whole or not at all, and stays after a crash once `write` or `place`
 //! has returned.
 
+pub(super) mod bucket;
 pub(super) mod disk;
 pub(super) mod memory;
 
