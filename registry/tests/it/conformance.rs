@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use registry::backend::{Backend, Distribution};
 
+use crate::bucket::Store;
 use crate::deadline::Bounded;
 use crate::server::Server;
 use registry::options::{Completeness, ServeOptions};
@@ -49,4 +50,11 @@ fn a_registry_in_memory_conforms() {
 fn a_directory_conforms() {
     let directory = tempfile::tempdir().unwrap();
     conforms(Arc::new(Distribution::open(directory.path()).unwrap()));
+}
+
+#[test]
+fn a_bucket_conforms() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::start(directory.path());
+    conforms(Arc::new(store.tree()));
 }

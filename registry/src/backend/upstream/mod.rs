@@ -280,7 +280,7 @@ impl Backend for PullThrough {
         let origin = Some(Origin::Fetched(remote.host()));
         let digest = *digest;
         let open = move |range| self.flights.open(&self.local, &remote, &digest, size, &self.counters, range);
-        Ok(Some(Blob { size, origin, open: Box::new(open) }))
+        Ok(Some(Blob { size, origin, open: Box::new(open), elsewhere: Box::new(|| None) }))
     }
 
     fn tags(&self, repository: &Name) -> Result<Option<Arc<[Tag]>>, BackendError> {
