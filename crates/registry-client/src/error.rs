@@ -316,7 +316,7 @@ impl RegistryError {
 fn bucket_help(status: u16, message: Option<&ServerMessage>) -> Option<String> {
     let text = match (status, message.map_or("", |message| message.code.as_str())) {
         (_, "NoSuchBucket") => "make the bucket first, or correct its name and AWS_ENDPOINT_URL",
-        (_, "InvalidAccessKeyId") => "the store does not know this AWS_ACCESS_KEY_ID",
+        (_, "InvalidAccessKeyId" | "XAdminUserNotFound") => "the store does not know this AWS_ACCESS_KEY_ID",
         (_, "SignatureDoesNotMatch") => "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or AWS_REGION is another",
         (_, "RequestTimeTooSkewed" | "RequestExpired") => {
             "set this machine's clock, or the store's: they differ by more than it allows"

@@ -1,7 +1,6 @@
 //! A registry in a bucket of versitygw, beside docker's registry on the same bucket.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -18,6 +17,7 @@ use registry_client::{Bucket, Client as Speaker, ClientOptions};
 use crate::client::{Client, is_whole};
 use crate::deadline::{Bounded, Killed, LONG, until};
 use crate::docker::Docker;
+use crate::process::{Process, serves};
 use crate::server::Server;
 
 const KEY: &str = "the-key";
@@ -69,7 +69,8 @@ impl Store {
     fn docker(&self, directory: &Path) -> Docker {
         let storage = format!(
             "  s3:\n    accesskey: {KEY}\n    secretkey: {SECRET}\n    region: us-east-1\n    regionendpoint: http://{}\n    \
-             bucket: images\n    rootdirectory: /hub\n    secure: false\n    v4auth: true\n",
+             bucket: images\n    rootdirectory: /hub\n    secure: false\n    v4auth: true\n  redirect:\n    \
+             disable: true\n",
             self.address
         );
         Docker::over(&directory.join("docker"), &storage)
@@ -136,20 +137,20 @@ fn other_tools_push_to_a_bucket_and_pull_from_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::start(dir.path());
     let server = store.registry();
-    let (_, status) = Client::new(&server.address).push_image("a", "v1", &bytes(9 << 20)).unwrap();
+    let (_, status) = Client::new(&server.address).push_image("team/a", "v1", &bytes(9 << 20)).unwrap();
     assert_eq!(status, 201);
     let name = |path: &str| format!("{}/{path}", server.address);
     let layout = format!("oci:{}:v1", dir.path().join("layout").display());
-    let (from, to) = (format!("docker://{}", name("a:v1")), format!("docker://{}", name("b:v1")));
+    let (from, to) = (format!("docker://{}", name("team/a:v1")), format!("docker://{}", name("team/b:v1")));
     let pulled = ["copy", "-q", "--src-tls-verify=false", &from, &layout];
     let pushed = ["copy", "-q", "--dest-tls-verify=false", &layout, &to];
     for args in [&pulled[..], &pushed] {
         let copied = Command::new("skopeo").args(args).bounded().unwrap();
         assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
     }
-    let copied = Command::new("crane").args(["copy", &name("b:v1"), &name("c:v1")]).bounded().unwrap();
+    let copied = Command::new("crane").args(["copy", &name("team/b:v1"), &name("team/c:v1")]).bounded().unwrap();
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-    for repository in ["a", "b", "c"] {
+    for repository in ["team/a", "team/b", "team/c"] {
         is_whole(&server.address, repository, "v1").unwrap();
     }
 }
@@ -282,30 +283,16 @@ fn nobody_relies_on_what_another_process_is_removing() {
 /// The process that is killed: this test program itself, told by a variable to be a registry.
 #[test]
 fn an_acknowledged_push_to_a_bucket_survives_being_killed() {
-    if let Ok(address) = std::env::var("SEALOS_TEST_BUCKET") {
-        let tree = Distribution::in_bucket(bucket(&address)).unwrap();
-        let server = Server::with(Registry::new(Arc::new(tree), ServeOptions::default()));
-        println!("address {}", server.address);
-        std::thread::sleep(LONG);
+    if serves("SEALOS_TEST_BUCKET", |address| Arc::new(Distribution::in_bucket(bucket(address)).unwrap())) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
     let store = Store::start(dir.path());
     let mut acknowledged: Vec<String> = Vec::new();
     for round in 0_u64..4 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--nocapture", "bucket::an_acknowledged_push_to_a_bucket_survives_being_killed"])
-            .env("SEALOS_TEST_BUCKET", &store.address)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut child = Killed::new(child);
-        let address = lines
-            .map_while(Result::ok)
-            .find_map(|line| line.split_once("address ").map(|(_, address)| address.to_owned()))
-            .unwrap();
+        let name = "bucket::an_acknowledged_push_to_a_bucket_survives_being_killed";
+        let mut process = Process::start(&[], name, "SEALOS_TEST_BUCKET", store.address.as_ref());
+        let address = process.address.clone();
         for tag in &acknowledged {
             is_whole(&address, "kill/a", tag).unwrap();
         }
@@ -313,8 +300,7 @@ fn an_acknowledged_push_to_a_bucket_survives_being_killed() {
         let killer = std::thread::spawn(move || {
             begins.recv_timeout(LONG).ok();
             std::thread::sleep(Duration::from_millis(60 + round * 83));
-            child.kill();
-            child.wait()
+            process.kill()
         });
         let mut client = Client::new(&address);
         for number in 0.. {
@@ -406,7 +392,7 @@ fn what_is_wrong_with_a_bucket_is_said() {
     }
     for (location, endpoint, key, secret, said, help) in [
         ("s3://images", endpoint.as_str(), KEY, "hunter2", "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
-        ("s3://images", &endpoint, "nobody", SECRET, "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
+        ("s3://images", &endpoint, "nobody", SECRET, "access key ID", "AWS_ACCESS_KEY_ID"),
         ("s3://nothing", &endpoint, KEY, SECRET, "NoSuchBucket", "make the bucket first"),
         ("s3://images", "http://127.0.0.1:1", KEY, SECRET, "cannot reach `127.0.0.1:1`", "check the name and port"),
     ] {

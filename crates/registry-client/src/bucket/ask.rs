@@ -20,6 +20,9 @@ pub(super) const ATTEMPTS: u32 = 4;
 /// The pause before the second attempt; each further one is twice as long.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
+/// What is said of an object or upload that is not there.
+const ABSENT: [&str; 3] = ["NoSuchKey", "NoSuchUpload", "NotFound"];
+
 /// A request.
 #[derive(Clone, Copy)]
 pub(super) struct Ask<'a> {
@@ -62,7 +65,8 @@ impl Bucket {
         }
     }
 
-    /// The same for what need not be there. That the bucket is not there is an error all the same.
+    /// The same for what need not be there. That the bucket or who asks is not known is an error all the same; answers
+    /// without a document do not say.
     pub(super) fn find<T>(
         &self,
         ask: &Ask<'_>,
@@ -70,7 +74,7 @@ impl Bucket {
     ) -> Result<Option<T>, RegistryError> {
         match self.ask(ask, take) {
             Err(RegistryError::Bucket { status: 404, message, .. })
-                if message.as_ref().is_none_or(|message| message.code != "NoSuchBucket") =>
+                if message.as_ref().is_none_or(|message| ABSENT.contains(&message.code.as_str())) =>
             {
                 Ok(None)
             }
