@@ -286,7 +286,8 @@ impl RegistryError {
             }
             Self::Bucket { status, message, .. } => return bucket_help(*status, message.as_ref()),
             Self::NoKeys { .. } => {
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE and AWS_PROFILE".to_owned()
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE and AWS_PROFILE"
+                    .to_owned()
             }
             Self::Down { host } => format!("check the network between here and `{host}`"),
             Self::Tried(tried) => return tried.errors.last().and_then(Self::help),
@@ -317,7 +318,9 @@ fn bucket_help(status: u16, message: Option<&ServerMessage>) -> Option<String> {
     let text = match (status, message.map_or("", |message| message.code.as_str())) {
         (_, "NoSuchBucket") => "make the bucket first, or correct its name and AWS_ENDPOINT_URL",
         (_, "InvalidAccessKeyId" | "XAdminUserNotFound") => "the store does not know this AWS_ACCESS_KEY_ID",
-        (_, "SignatureDoesNotMatch") => "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or AWS_REGION is another",
+        (_, "SignatureDoesNotMatch") => {
+            "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or AWS_REGION is another"
+        }
         (_, "RequestTimeTooSkewed" | "RequestExpired") => {
             "set this machine's clock, or the store's: they differ by more than it allows"
         }

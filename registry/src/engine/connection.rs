@@ -108,9 +108,9 @@ impl Connection {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Wait(self.deadline(options)),
                 Err(error) => {
-                self.note_broken(&error, registry);
-                return Next::Close;
-            }
+                    self.note_broken(&error, registry);
+                    return Next::Close;
+                }
             }
             loop {
                 match self.exchange(input, registry, stop, output) {

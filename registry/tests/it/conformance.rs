@@ -126,7 +126,8 @@ fn run_older(address: &str, namespace: &str, without: &str, more: &[(&str, &str)
     let report = fs::read_to_string(results.path().join("junit.xml")).unwrap();
     let cases = report.split("<testcase ").skip(1).map(|case| {
         let value = |key: &str| {
-            let (_, behind) = case.split_once(&format!(" {key}=\"")).or_else(|| case.split_once(&format!("{key}=\"")))?;
+            let (_, behind) =
+                case.split_once(&format!(" {key}=\"")).or_else(|| case.split_once(&format!("{key}=\"")))?;
             Some(behind.split_once('"')?.0.to_owned())
         };
         (value("name").unwrap(), value("status").unwrap())

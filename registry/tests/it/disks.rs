@@ -136,7 +136,10 @@ fn a_disk_that_may_only_be_read_is_read() {
     for round in 0..5 {
         let server = disk.serve();
         let mut client = Client::new(&server.address);
-        assert_eq!(client.ask("POST", &format!("/v2/a/blobs/uploads/?digest={layer}"), &[], b"layer").unwrap().status, 405);
+        assert_eq!(
+            client.ask("POST", &format!("/v2/a/blobs/uploads/?digest={layer}"), &[], b"layer").unwrap().status,
+            405
+        );
         disk.mount(&["-o", "remount,rw"]);
         let pushed = client.push_image("a", "v1", format!("{round}").as_bytes());
         assert_eq!(pushed.map(|(_, status)| status), Some(201), "{round}");

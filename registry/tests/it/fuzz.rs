@@ -72,7 +72,9 @@ impl Target {
             ("root/docker/registry/sealos", &["locks", "aliases", "quarantine"]),
         ] {
             let inside = listed(&self.parent.path().join(path));
-            found.extend(inside.iter().filter(|name| !allowed.contains(&name.as_str())).map(|name| format!("{path}/{name}")));
+            found.extend(
+                inside.iter().filter(|name| !allowed.contains(&name.as_str())).map(|name| format!("{path}/{name}")),
+            );
         }
         if fs::read(self.parent.path().join("secret")).unwrap() != b"a secret beside the registry" {
             found.push("the secret was written to".to_owned());
@@ -152,11 +154,15 @@ fn digest() -> BoxedStrategy<String> {
 }
 
 fn tag() -> BoxedStrategy<String> {
-    like(&["v1", "latest", "..", ".v1", "_", "-", "", "v1%00", "%2e%2e", "v1/", "current/link"], "[a-zA-Z0-9._%-]{0,140}")
+    like(
+        &["v1", "latest", "..", ".v1", "_", "-", "", "v1%00", "%2e%2e", "v1/", "current/link"],
+        "[a-zA-Z0-9._%-]{0,140}",
+    )
 }
 
 fn query() -> BoxedStrategy<String> {
-    let keys = &["n", "last", "digest", "mount", "from", "tag", "ns", "artifactType", "digest-algorithm", "_state", "x"];
+    let keys =
+        &["n", "last", "digest", "mount", "from", "tag", "ns", "artifactType", "digest-algorithm", "_state", "x"];
     let value = prop_oneof![
         "[ -~&&[^#\\\\ ]]{0,20}",
         digest(),
@@ -171,7 +177,8 @@ fn query() -> BoxedStrategy<String> {
 
 fn target() -> BoxedStrategy<String> {
     let path = prop_oneof![
-        (name(), prop_oneof![tag(), digest()]).prop_map(|(name, reference)| format!("/v2/{name}/manifests/{reference}")),
+        (name(), prop_oneof![tag(), digest()])
+            .prop_map(|(name, reference)| format!("/v2/{name}/manifests/{reference}")),
         (name(), digest()).prop_map(|(name, digest)| format!("/v2/{name}/blobs/{digest}")),
         (name(), digest()).prop_map(|(name, digest)| format!("/v2/{name}/referrers/{digest}")),
         name().prop_map(|name| format!("/v2/{name}/blobs/uploads/")),
@@ -199,7 +206,10 @@ fn field() -> BoxedStrategy<(String, String)> {
     prop_oneof![
         (Just("Range".to_owned()), range()),
         (Just("Content-Range".to_owned()), prop_oneof![range(), "[0-9]{0,4}-[0-9]{0,4}(/[0-9*]{0,4})?".boxed()]),
-        (Just("If-None-Match".to_owned()), prop_oneof![visible.boxed(), digest().prop_map(|text| format!("\"{text}\""))]),
+        (
+            Just("If-None-Match".to_owned()),
+            prop_oneof![visible.boxed(), digest().prop_map(|text| format!("\"{text}\""))]
+        ),
         (Just("If-Range".to_owned()), visible.boxed()),
         (Just("Accept".to_owned()), visible.boxed()),
         (Just("Authorization".to_owned()), like(&["Basic", "Basic YTpi", "Bearer x.y.z", "Basic ===="], visible)),
@@ -417,9 +427,14 @@ fn a_range_is_answered_with_that_range_or_not_at_all() {
         };
         if is_right { Ok(()) } else { Err(format!("{range}: {}", answer.head)) }
     });
-    for (range, status) in [("bytes=500-1499", 206), ("bytes=500-", 206), ("bytes=-500", 206), ("bytes=2000-5000", 206),
-        ("bytes=500-0", 416), ("bytes=5000-10000", 416)]
-    {
+    for (range, status) in [
+        ("bytes=500-1499", 206),
+        ("bytes=500-", 206),
+        ("bytes=-500", 206),
+        ("bytes=2000-5000", 206),
+        ("bytes=500-0", 416),
+        ("bytes=5000-10000", 416),
+    ] {
         let answer = Client::new(&target.server.address).ask("GET", &path, &[("Range", range)], b"").unwrap();
         assert_eq!(answer.status, status, "{range}");
     }

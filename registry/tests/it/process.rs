@@ -1,7 +1,7 @@
 //! A registry in a process of its own: this test program, told by a variable to be one.
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::server::Server;
 pub(crate) fn serves(variable: &str, place: impl FnOnce(&str) -> Arc<dyn Backend>) -> bool {
     let Ok(told) = std::env::var(variable) else { return false };
     let server = Server::with(Registry::new(place(&told), ServeOptions::default()));
-    println!("address {}", server.address);
+    writeln!(io::stdout(), "address {}", server.address).unwrap();
     io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
     true
 }

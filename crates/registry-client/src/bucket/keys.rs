@@ -40,9 +40,8 @@ pub(super) fn keys() -> Result<Keys, RegistryError> {
     let shown = path.display();
     let text = std::fs::read_to_string(&path)
         .map_err(|error| missing(format!("AWS_ACCESS_KEY_ID is not set, and {shown} cannot be read: {error}")))?;
-    of_profile(&text, &profile).ok_or_else(|| {
-        missing(format!("{shown} has no aws_access_key_id and aws_secret_access_key under [{profile}]"))
-    })
+    of_profile(&text, &profile)
+        .ok_or_else(|| missing(format!("{shown} has no aws_access_key_id and aws_secret_access_key under [{profile}]")))
 }
 
 fn of_profile(text: &str, profile: &str) -> Option<Keys> {

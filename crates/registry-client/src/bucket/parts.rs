@@ -68,7 +68,13 @@ impl Bucket {
             let (number, range) = ((parts.tags.len() + 1).to_string(), format!("bytes={start}-{}", end - 1));
             let headers = [("x-amz-copy-source", source.as_str()), ("x-amz-copy-source-range", range.as_str())];
             let query = [("partNumber", number.as_str()), ("uploadId", parts.id.as_str())];
-            let ask = Ask { query: &query, headers: &headers, body: Some(b""), is_long: true, ..Ask::new(Method::Put, &parts.key) };
+            let ask = Ask {
+                query: &query,
+                headers: &headers,
+                body: Some(b""),
+                is_long: true,
+                ..Ask::new(Method::Put, &parts.key)
+            };
             let text = self.ask(&ask, |answer| self.done(answer))?;
             let tag = document::first(&text, "ETag").ok_or_else(|| self.wrong("a copied part", "it has no ETag"))?;
             parts.tags.push(tag);
@@ -89,7 +95,8 @@ impl Bucket {
         let list: String = parts.tags.iter().zip(1..).map(one).collect();
         let body = format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>");
         let query = [("uploadId", parts.id.as_str())];
-        let ask = Ask { query: &query, body: Some(body.as_bytes()), is_long: true, ..Ask::new(Method::Post, &parts.key) };
+        let ask =
+            Ask { query: &query, body: Some(body.as_bytes()), is_long: true, ..Ask::new(Method::Post, &parts.key) };
         match self.ask(&ask, |answer| self.done(answer)) {
             Ok(_) => Ok(()),
             // Where the answer to the first attempt was lost, the second finds nothing to be completed.

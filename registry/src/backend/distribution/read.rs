@@ -110,9 +110,7 @@ impl Inner {
     pub(super) fn grasp(&self, path: &str) -> Result<bool, BackendError> {
         match self.writing()?.touch(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            touched => {
-                touched.map(|()| true).map_err(|error| self.failed("set the time of", path, error))
-            }
+            touched => touched.map(|()| true).map_err(|error| self.failed("set the time of", path, error)),
         }
     }
 

@@ -111,10 +111,7 @@ impl Inner {
     }
 
     /// Says that a file is about to be removed, under its lock.
-    pub(super) fn doom(
-        &self,
-        path: &str,
-    ) -> Result<Option<Box<dyn crate::backend::tree::Held + '_>>, BackendError> {
+    pub(super) fn doom(&self, path: &str) -> Result<Option<Box<dyn crate::backend::tree::Held + '_>>, BackendError> {
         self.writing()?.doom(path).map_err(|error| self.failed("mark", path, error))
     }
 
