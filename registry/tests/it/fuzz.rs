@@ -361,9 +361,6 @@ fn every_request_is_answered_and_nothing_leaves_the_directory() {
             if let Some(complaint) = complaint(asked, &answer) {
                 return Err(format!("{complaint}\n{asked:?}"));
             }
-            if answer.header("connection").is_some_and(|said| said.eq_ignore_ascii_case("close")) {
-                client = Client::new(&target.server.address);
-            }
         }
         Ok(())
     });

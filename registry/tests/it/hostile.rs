@@ -182,6 +182,23 @@ fn the_same_path_on_two_hosts_is_told_apart() {
     assert_eq!(answer.header("oci-namespace"), Some("quay.io"));
 }
 
+/// A client that goes on to use the connection gets no answer; what is said to it is not to.
+#[test]
+fn who_is_refused_before_its_body_has_come_is_told_that_the_connection_ends() {
+    let server = server(ServeOptions { mode: Mode::ReadOnly, ..ServeOptions::default() });
+    let mut client = Client::new(&server.address);
+    client.send(b"POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n").unwrap();
+    let answer = client.answer(false).unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (405, Some("close")), "{}", answer.head);
+    // With its body it is known where the next request begins.
+    let all = b"POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nlayerGET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut client = Client::new(&server.address);
+    client.send(all).unwrap();
+    let first = client.answer(false).unwrap();
+    assert_eq!((first.status, first.header("connection")), (405, None), "{}", first.head);
+    assert_eq!(client.answer(false).unwrap().status, 200);
+}
+
 /// `docker pull HOST/hello` asks for `hello`; what was built or carried as `hello` is `docker.io/library/hello`.
 #[test]
 fn what_everybody_calls_by_its_last_name_is_found_by_it() {

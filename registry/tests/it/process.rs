@@ -16,7 +16,8 @@ use crate::server::Server;
 pub(crate) fn serves(variable: &str, place: impl FnOnce(&str) -> Arc<dyn Backend>) -> bool {
     let Ok(told) = std::env::var(variable) else { return false };
     let server = Server::with(Registry::new(place(&told), ServeOptions::default()));
-    writeln!(io::stdout(), "address {}", server.address).unwrap();
+    let said = format!("address {}\n", server.address);
+    io::stdout().write_all(said.as_bytes()).and_then(|()| io::stdout().flush()).unwrap();
     io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
     true
 }
