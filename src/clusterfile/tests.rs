@@ -103,6 +103,7 @@ fn what_is_stored_is_read_back_with_every_document_and_no_secret_in_clear() {
             image_digest: Some("sha256:00".into()),
             mount_point: "/var/lib".into(),
             env: vec!["PASSWORD=hush=1".into()],
+            cmd: vec!["helm upgrade".into()],
         }],
         revision: 7,
     };
