@@ -24,6 +24,10 @@ bench *args:
 bench-registry *args:
     tests/bench-registry {{ args }}
 
+# the same for the registry as a server, against docker-registry and crane's
+bench-serve *args:
+    tests/bench-serve {{ args }}
+
 # the binary to carry across an air gap
 dist:
     cargo build --release

@@ -14,8 +14,8 @@ use super::rate::Rate;
 use crate::ingest::{Hash, Writing};
 use crate::{ContentError, Event, Ingest, Observer, Sink, Source};
 
-/// Bytes moved at a time.
-const BUFFER: usize = 1 << 20;
+/// Bytes moved at a time: what is in flight fits into a core's cache, and is copied from there.
+const BUFFER: usize = 128 << 10;
 /// Buffers of one blob on their way.
 const IN_FLIGHT: usize = 4;
 /// A blob with less to come is not worth a thread of its own for its hash.
