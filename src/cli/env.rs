@@ -7,7 +7,11 @@ use super::world::World;
 
 /// Variables that sealos reads: name, what holds without it, meaning.
 const VARIABLES: [(&str, &str, &str); 7] = [
-    ("SEALOS_STORAGE_ROOT", "/var/lib/sealos/storage", "where images are kept (for others than root ~/.local/share/sealos/storage)"),
+    (
+        "SEALOS_STORAGE_ROOT",
+        "/var/lib/sealos/storage",
+        "where images are kept (for others than root ~/.local/share/sealos/storage)",
+    ),
     ("SEALOS_DATA_ROOT", "/var/lib/sealos/data", "where the files of clusters are, on every host"),
     ("SEALOS_RUNTIME_ROOT", "~/.sealos", "where clusters are kept on the machine that runs sealos"),
     ("SEALOS_EXECUTION_TIMEOUT", "0", "how long one command of an image may take; 0 is as long as it wants"),

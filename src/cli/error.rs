@@ -134,6 +134,8 @@ pub(crate) enum CommandError {
     CarriesForHosts { name: String },
     #[error("another command works on the cluster (it holds `{}`)", path.display())]
     Running { path: PathBuf },
+    #[error("the values of {} were sealed on another machine and cannot be opened here", names.join(", "))]
+    SealedElsewhere { names: Vec<String> },
     #[error("cannot tell where clusters are kept: neither SEALOS_RUNTIME_ROOT nor HOME is set")]
     NoRuntimeRoot,
     /// There is something to do; the exit code says so.
@@ -240,6 +242,9 @@ impl CommandError {
             Self::NoMaster => Some("name at least one host with `--masters`".to_owned()),
             Self::CarriesForHosts { name } => {
                 Some(format!("`sealos convert --carry layer {name} NEW` makes an image that holds them in a layer"))
+            }
+            Self::SealedElsewhere { .. } => {
+                Some("give them again with `--env`, or copy `seal.key` from that machine's ~/.sealos".to_owned())
             }
             Self::Running { .. } => Some("wait until it has ended, then run it again".to_owned()),
             Self::NotTakenAway { .. } => Some("the same command again goes on with these hosts".to_owned()),

@@ -162,7 +162,9 @@ impl Run {
     /// On the hosts of a cluster.
     fn on_hosts(self, world: &mut World<'_>) -> Result<(), CommandError> {
         if let Some(directory) = self.images.iter().find(|argument| matches!(kind_of(argument), Kind::Directory)) {
-            let text = format!("`{directory}` is a directory: build it with `sealos build -t NAME {directory}`, then run NAME");
+            let text = format!(
+                "`{directory}` is a directory: build it with `sealos build -t NAME {directory}`, then run NAME"
+            );
             return Err(CommandError::Usage(text));
         }
         let registry = self.registry.clone().complete()?;

@@ -81,9 +81,10 @@ impl OnHosts<'_> {
         }
         for (number, (name, _)) in self.wanted.iter().enumerate() {
             let is_rootfs = kinds.get(name) == Some(&ImageKind::Rootfs);
-            let old = cluster.images.iter().position(|known| {
-                lineage(known) == lineage(name) || (is_rootfs && roots.contains(known))
-            });
+            let old = cluster
+                .images
+                .iter()
+                .position(|known| lineage(known) == lineage(name) || (is_rootfs && roots.contains(known)));
             match old {
                 Some(at) => {
                     // A new version takes the place of the old one, and what was said about that goes on.

@@ -56,7 +56,15 @@ impl Status {
                     let begun = found.done.len() - done;
                     let steps = if begun == 0 { format!("{done} done") } else { format!("{done} done, {begun} begun") };
                     let (roles_text, free) = (roles.join(","), size::human(facts.free_bytes));
-                    rows.row([address.clone(), roles_text, facts.hostname.clone(), facts.arch.clone(), facts.os.clone(), free, steps]);
+                    rows.row([
+                        address.clone(),
+                        roles_text,
+                        facts.hostname.clone(),
+                        facts.arch.clone(),
+                        facts.os.clone(),
+                        free,
+                        steps,
+                    ]);
                     documents.push(json!({
                         "host": address, "roles": roles, "reachable": true, "facts": facts,
                         "stepsDone": done, "stepsBegun": begun,

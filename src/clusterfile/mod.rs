@@ -85,7 +85,7 @@ pub struct Installed {
     pub env: Vec<String>,
     /// Commands in the place of CMD that the command line gave.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cmd: Vec<String>,
+    pub commands: Vec<String>,
 }
 
 /// What was made of the cluster so far.

@@ -145,8 +145,8 @@ impl Reader<'_> {
             if !mount.env.is_empty() {
                 file.cluster.image_env.insert(mount.image_name.clone(), mount.env.clone());
             }
-            if !mount.cmd.is_empty() {
-                file.cluster.image_cmd.insert(mount.image_name.clone(), mount.cmd.clone());
+            if !mount.commands.is_empty() {
+                file.cluster.image_cmd.insert(mount.image_name.clone(), mount.commands.clone());
             }
         }
         file.tree = node.to_json();
@@ -230,7 +230,7 @@ impl Reader<'_> {
             });
             Installed {
                 env: env.collect(),
-                cmd: mount.texts_at(&["cmd"]),
+                commands: mount.texts_at(&["commands"]),
                 name: word("name"),
                 kind: word("type"),
                 image_name: word("imageName"),

@@ -9,7 +9,7 @@
 //! test.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,16 +31,10 @@ impl Drop for Owned {
     }
 }
 
-/// A host.
-struct Host {
-    number: usize,
-    process: Option<Owned>,
-}
-
 /// Hosts and a controller.
 pub(crate) struct Lab {
-    // Hosts end before what they stand on.
-    hosts: Vec<Host>,
+    /// The first process of each host that is up. They end before what they stand on.
+    hosts: Vec<Option<Owned>>,
     controller: Owned,
     keeper: Owned,
     pub(crate) sandbox: Sandbox,
@@ -57,7 +51,7 @@ pub(crate) fn until(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 /// Starts a program that ends when this thread does.
-fn start(program: &str, args: &[&str], log: &std::path::Path) -> Owned {
+fn start(program: &str, args: &[&str], log: &Path) -> Owned {
     let log = fs::File::create(log).unwrap();
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", program]).args(args);
@@ -132,7 +126,7 @@ impl Lab {
         let keygen = ["-q", "-t", "ed25519", "-N", "", "-f", &lab.key()];
         crate::sandbox::run("ssh-keygen", &keygen);
         for number in 1..=count {
-            lab.hosts.push(Host { number, process: None });
+            lab.hosts.push(None);
             lab.boot(number);
         }
         lab
@@ -140,7 +134,7 @@ impl Lab {
 
     /// Makes the network, and the disks of hosts.
     fn connect(&self) {
-        let (keeper, controller) = (self.keeper.0.id().to_string(), self.controller.0.id().to_string());
+        let controller = self.controller.0.id().to_string();
         self.inside(&["ip", "link", "set", "lo", "up"]);
         self.inside(&["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", &controller]);
         self.inside(&["ip", "link", "set", "eth0", "up"]);
@@ -149,7 +143,6 @@ impl Lab {
         }
         let disks = self.sandbox.at("disks");
         self.inside(&["mount", "-t", "tmpfs", "-o", "mode=755", "disks", &disks]);
-        assert_ne!(keeper, controller);
         for args in [
             &["ip", "link", "set", "lo", "up"][..],
             &["ip", "address", "add", "10.77.0.10/24", "dev", "eth0"],
@@ -185,15 +178,38 @@ impl Lab {
         let hash = String::from_utf8(hash.stdout).unwrap();
         let name = format!("host-{number}");
         let args = [
-            "-t", &keeper, "-n", "-m", "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
-            "--propagation", "private", "bash", "-c", BOOT, "boot", &disk, &name, &address, key.trim(), hash.trim(),
+            "-t",
+            &keeper,
+            "-n",
+            "-m",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--uts",
+            "--ipc",
+            "--fork",
+            "--kill-child",
+            "--propagation",
+            "private",
+            "bash",
+            "-c",
+            BOOT,
+            "boot",
+            &disk,
+            &name,
+            &address,
+            key.trim(),
+            hash.trim(),
         ];
         let log = self.sandbox.path(&format!("host-{number}.log"));
-        self.hosts[number - 1].process = Some(start("nsenter", &args, &log));
+        self.hosts[number - 1] = Some(start("nsenter", &args, &log));
         let controller = self.controller.0.id().to_string();
         let knock = format!("exec 3<>/dev/tcp/{address}/22");
         let end = Instant::now() + PATIENCE;
-        while !finished(Command::new("nsenter").args(["-t", &controller, "-n", "timeout", "5", "bash", "-c", &knock])).status.success() {
+        while !finished(Command::new("nsenter").args(["-t", &controller, "-n", "timeout", "5", "bash", "-c", &knock]))
+            .status
+            .success()
+        {
             assert!(Instant::now() < end, "{name} does not come up: {}", fs::read_to_string(&log).unwrap_or_default());
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -201,16 +217,18 @@ impl Lab {
 
     /// A power cut: all processes of a host end at once, its disk stays.
     pub(crate) fn kill(&mut self, number: usize) {
-        self.hosts[number - 1].process = None;
+        self.hosts[number - 1] = None;
     }
 
     /// A shell command on a host, not through SSH; its output.
     #[track_caller]
     pub(crate) fn on(&self, number: usize, text: &str) -> Said {
-        let unshare = self.hosts[number - 1].process.as_ref().expect("the host is up").0.id();
+        let unshare = self.hosts[number - 1].as_ref().expect("the host is up").0.id();
         let children = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).unwrap();
         let first = children.split_whitespace().next().expect("a host has its pid 1");
-        Said::from(finished(Command::new("nsenter").args(["-t", first, "-m", "-p", "-n", "-u", "-r", "-w", "sh", "-c", text])))
+        Said::from(finished(
+            Command::new("nsenter").args(["-t", first, "-m", "-p", "-n", "-u", "-r", "-w", "sh", "-c", text]),
+        ))
     }
 
     /// The text of a file on a host; empty where there is none.
@@ -223,7 +241,7 @@ impl Lab {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .args(["-t", &self.controller.0.id().to_string(), "-n", env!("CARGO_BIN_EXE_sealos")])
+            .args(["-t", &self.controller.0.id().to_string(), "-n", "setsid", env!("CARGO_BIN_EXE_sealos")])
             .args(["--root", &self.sandbox.at("store"), "--progress", "plain"])
             .args(args)
             .current_dir(self.sandbox.root())

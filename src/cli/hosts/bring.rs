@@ -26,7 +26,7 @@ use crate::cli::interrupts;
 use crate::cli::registry::Registry;
 use crate::cli::world::{Silence, World};
 use crate::cluster::{Address, Cluster, ClusterName, Host, ImageKind, Layout, Problem, Role};
-use crate::clusterfile::{Clusterfile, Installed, Phase, Status};
+use crate::clusterfile::{Clusterfile, Installed, Note, Phase, Status};
 use crate::execute::hosts::{AfterFailure, HostsError, HostsWorld, Lease, Trees, execute, ship};
 use crate::plan::hosts::{Again, Done, HostPlan, Wanted, plan, plan_leaving};
 use crate::probe::{Found, Needs, Places, ProbeError, judge, probe};
@@ -114,8 +114,11 @@ pub(crate) fn bring(job: &Job<'_>, world: &mut World<'_>) -> Result<(), CommandE
     }
     let program = Program::own()?;
     warn_of_kubernetes(&images, &*reporter);
+    for host in leaving.iter().filter(|host| !is_found(&heard, &host.address)) {
+        reporter.event(&Event::Warning(format!("{} does not answer and is forgotten as it is", host.address)));
+    }
     if plan.is_empty() {
-        return settle(&state, &mut heard, &images, &layout, &*reporter);
+        return settle(&state, &mut heard, &images, &layout, &places, &*reporter);
     }
     let keeper = first_master(&heard.desired.cluster)?.address.clone();
     program.ship_to(&[&keeper], &heard, &places, 1)?;
@@ -126,9 +129,6 @@ pub(crate) fn bring(job: &Job<'_>, world: &mut World<'_>) -> Result<(), CommandE
     plan = planned(job, &heard, &images, &layout)?.1;
     let reached: Vec<&Address> = plan.hosts().into_iter().filter(|host| is_found(&heard, host)).collect();
     program.ship_to(&reached, &heard, &places, job.work.parallel)?;
-    let unreached: BTreeSet<Address> =
-        plan.hosts().into_iter().filter(|host| !is_found(&heard, host)).cloned().collect();
-    plan.steps.retain(|step| !unreached.contains(&step.host));
 
     note_status(&mut heard.desired, heard.current.as_ref(), &images, &layout, Phase::InProcess)?;
     let done_hosts = heard.desired.cluster.hosts.clone();
@@ -163,9 +163,6 @@ pub(crate) fn bring(job: &Job<'_>, world: &mut World<'_>) -> Result<(), CommandE
     replicate(&text, &heard, &places, &*reporter);
     drop(lease);
     reporter.finish();
-    for host in &unreached {
-        reporter.event(&Event::Warning(format!("{host} did not answer and is forgotten as it is")));
-    }
     if let Err(error) = done {
         crate::cli::note(format_args!("the log is {}", log_path.display()));
         return Err(error.into());
@@ -211,7 +208,26 @@ fn listen(job: &Job<'_>, state: &State, places: &Places) -> Result<Heard, Comman
         found.extend(probe(&more, places, job.work.parallel));
         hosts.extend(more);
     }
+    let lost = sealed_elsewhere(current.as_ref(), &desired);
+    if !lost.is_empty() {
+        return Err(CommandError::SealedElsewhere { names: lost });
+    }
     Ok(Heard { current, desired, hosts, found })
+}
+
+/// Variables of images whose values another machine sealed, and that nobody gave again: without them, commands would run
+/// with other values than before.
+fn sealed_elsewhere(current: Option<&Clusterfile>, desired: &Clusterfile) -> Vec<String> {
+    let notes = current.into_iter().flat_map(|current| &current.notes);
+    let names = notes.filter_map(|note| match note {
+        Note::Sealed { path, .. } => path.split_once(".env.").map(|(_, name)| name.to_owned()),
+        _ => None,
+    });
+    let given = |name: &String| {
+        let mut lines = desired.cluster.image_env.values().flatten();
+        lines.any(|line| line.split('=').next() == Some(name))
+    };
+    names.filter(|name| !given(name)).collect()
 }
 
 fn is_found(heard: &Heard, host: &Address) -> bool {
@@ -229,7 +245,8 @@ fn leaving(heard: &Heard) -> Vec<Host> {
 fn problems(job: &Job<'_>, heard: &Heard, images: &[HostImage], leaving: &[Host]) -> Vec<Problem> {
     let mut bytes = BTreeMap::new();
     for host in &heard.desired.cluster.hosts {
-        let is_new = heard.found.get(&host.address).is_some_and(|found| matches!(found, Ok(found) if found.done.is_empty()));
+        let is_new =
+            heard.found.get(&host.address).is_some_and(|found| matches!(found, Ok(found) if found.done.is_empty()));
         let sum: u64 = images.iter().map(|image| image.facts.bytes).sum();
         if is_new {
             bytes.insert(host.address.clone(), sum.saturating_mul(ROOM));
@@ -285,7 +302,8 @@ fn tell(
     world: &mut World<'_>,
 ) -> Result<(), CommandError> {
     let program = Program::own()?;
-    let ships: Vec<String> = plan.hosts().into_iter().filter(|host| program.is_missing(heard, host)).map(ToString::to_string).collect();
+    let ships: Vec<String> =
+        plan.hosts().into_iter().filter(|host| program.is_missing(heard, host)).map(ToString::to_string).collect();
     let bytes: u64 = images.iter().map(|image| image.facts.bytes).sum();
     if job.aim == Aim::TellJson {
         let free: BTreeMap<String, u64> = heard
@@ -313,6 +331,7 @@ fn settle(
     heard: &mut Heard,
     images: &[HostImage],
     layout: &Layout,
+    places: &Places,
     reporter: &dyn Reporter,
 ) -> Result<(), CommandError> {
     let same = heard.current.as_ref().is_some_and(|current| {
@@ -320,7 +339,8 @@ fn settle(
     });
     if !same {
         note_status(&mut heard.desired, heard.current.as_ref(), images, layout, Phase::Success)?;
-        state.save(&heard.desired)?;
+        let text = state.save(&heard.desired)?;
+        replicate(&text, heard, places, reporter);
     }
     reporter.event(&Event::Task("nothing is left to do".to_owned()));
     reporter.finish();
@@ -346,7 +366,7 @@ fn note_status(
             image_digest: Some(image.facts.digest.to_string()),
             mount_point: layout.work_directory(&file.cluster.name, kind, &mount).display().to_string(),
             env: file.cluster.image_env.get(name).cloned().unwrap_or_default(),
-            cmd: file.cluster.image_cmd.get(name).cloned().unwrap_or_default(),
+            commands: file.cluster.image_cmd.get(name).cloned().unwrap_or_default(),
             name: mount,
         });
     }
@@ -363,7 +383,10 @@ fn replicate(text: &str, heard: &Heard, places: &Places, reporter: &dyn Reporter
     for host in masters.filter(|host| is_found(heard, &host.address)) {
         let Some(transport) = heard.hosts.get(&host.address) else { continue };
         if let Err(error) = transport.upload(&mut text.as_bytes(), &places.clusterfile(), 0o600) {
-            reporter.event(&Event::Warning(format!("the state of the cluster was not copied to {}: {error}", host.address)));
+            reporter.event(&Event::Warning(format!(
+                "the state of the cluster was not copied to {}: {error}",
+                host.address
+            )));
         }
     }
 }
@@ -395,7 +418,8 @@ fn now() -> Moment {
 
 /// Who we are, for others who want to work on the cluster.
 fn owner() -> String {
-    let user = std::env::var("USER").or_else(|_unset| std::env::var("LOGNAME")).unwrap_or_else(|_unset| "root".to_owned());
+    let user =
+        std::env::var("USER").or_else(|_unset| std::env::var("LOGNAME")).unwrap_or_else(|_unset| "root".to_owned());
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{user}@{name}, process {}, since {}", std::process::id(), now())
 }
@@ -410,7 +434,8 @@ impl Program {
     fn own() -> Result<Self, CommandError> {
         let path = PathBuf::from("/proc/self/exe");
         let read = |path: &Path| -> std::io::Result<String> {
-            let (mut file, mut hasher, mut buffer) = (File::open(path)?, Hasher::new(Algorithm::Sha256), vec![0; 1 << 20]);
+            let (mut file, mut hasher, mut buffer) =
+                (File::open(path)?, Hasher::new(Algorithm::Sha256), vec![0; 1 << 20]);
             loop {
                 let count = file.read(&mut buffer)?;
                 if count == 0 {
@@ -489,7 +514,8 @@ pub(crate) fn take_away(leaving: Leaving<'_>, world: &World<'_>) -> Result<(), C
     let with_record = |host: &&&Address| matches!(heard.found.get(**host), Some(Ok(found)) if !found.done.is_empty());
     let dirty: Vec<&Address> = reached.iter().filter(with_record).copied().collect();
     program.ship_to(&dirty, &heard, &places, work.parallel)?;
-    let keeper = heard.desired.cluster.hosts.iter().find(|host| host.is(&Role::Master) && dirty.contains(&&host.address));
+    let keeper =
+        heard.desired.cluster.hosts.iter().find(|host| host.is(&Role::Master) && dirty.contains(&&host.address));
     let lease = match keeper {
         Some(keeper) => {
             let transport = transport(&heard.hosts, &keeper.address)?;

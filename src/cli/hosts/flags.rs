@@ -40,14 +40,17 @@ pub(crate) struct SshFlags {
 impl SshFlags {
     /// What was typed.
     pub(crate) fn typed(&self) -> Result<Ssh, CommandError> {
-        let secret = |text: &Option<String>, file: &Option<PathBuf>| -> Result<_, CommandError> { match (text, file) {
-            (Some(text), _) => Ok(Some(Secret::new(text.clone()))),
-            (None, Some(file)) => {
-                let read = fs::read_to_string(file).map_err(CommandError::io(format!("read {}", file.display())))?;
-                Ok(Some(Secret::new(read.trim_end_matches(['\n', '\r']))))
+        let secret = |text: &Option<String>, file: &Option<PathBuf>| -> Result<_, CommandError> {
+            match (text, file) {
+                (Some(text), _) => Ok(Some(Secret::new(text.clone()))),
+                (None, Some(file)) => {
+                    let read =
+                        fs::read_to_string(file).map_err(CommandError::io(format!("read {}", file.display())))?;
+                    Ok(Some(Secret::new(read.trim_end_matches(['\n', '\r']))))
+                }
+                (None, None) => Ok(None),
             }
-            (None, None) => Ok(None),
-        } };
+        };
         Ok(Ssh {
             user: self.user.clone(),
             password: secret(&self.passwd, &self.passwd_file)?,
@@ -199,8 +202,14 @@ impl ChoiceFlags {
         if let Some(text) = &self.ips {
             let named = Address::parse_list(text, port)?;
             let find = |address: &Address| {
-                let host = cluster.hosts.iter().find(|host| host.address == address.at_port(host.address.port.unwrap_or(port)));
-                host.cloned().ok_or_else(|| CommandError::NotInCluster { address: address.clone(), cluster: cluster.name.clone() })
+                let host = cluster
+                    .hosts
+                    .iter()
+                    .find(|host| host.address == address.at_port(host.address.port.unwrap_or(port)));
+                host.cloned().ok_or_else(|| CommandError::NotInCluster {
+                    address: address.clone(),
+                    cluster: cluster.name.clone(),
+                })
             };
             return named.iter().map(find).collect();
         }

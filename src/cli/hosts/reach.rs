@@ -12,9 +12,7 @@ use crate::cli::ask;
 use crate::cli::error::CommandError;
 use crate::cli::world::is_real_root;
 use crate::cluster::{Address, Cluster, Host, HostName, Problem, Secret};
-use crate::transport::{
-    HostKeys, Interrupt, Local, Question, Ssh, SshNetwork, SshOptions, Transport, TransportError,
-};
+use crate::transport::{HostKeys, Interrupt, Local, Question, Ssh, SshNetwork, SshOptions, Transport, TransportError};
 
 /// The hosts of a cluster, each with the way to it.
 pub(crate) type Hosts = BTreeMap<Address, Box<dyn Transport>>;

@@ -102,7 +102,9 @@ pub enum HostsError {
         owner: String,
     },
     /// The lock was lost: another run may begin.
-    #[error("the connection to {host}, which holds the cluster's lock, is lost: {done} steps were done, {left} are left")]
+    #[error(
+        "the connection to {host}, which holds the cluster's lock, is lost: {done} steps were done, {left} are left"
+    )]
     LeaseLost {
         /// The first master.
         host: Address,

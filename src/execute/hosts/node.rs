@@ -221,7 +221,8 @@ fn run(
     environment: &BTreeMap<String, String>,
     controller: &Controller<'_>,
 ) -> Result<String, Failure> {
-    let aliases = script.aliases.iter().filter_map(|(alias, name)| Some((alias.clone(), environment.get(name)?.clone())));
+    let aliases =
+        script.aliases.iter().filter_map(|(alias, name)| Some((alias.clone(), environment.get(name)?.clone())));
     let env = environment.clone().into_iter().chain(aliases).collect();
     let timeout = request.timeout.map(Duration::from_secs);
     let command = Command { argv, env, cwd: Some(directory.to_owned()), timeout, ..Command::default() };
@@ -235,9 +236,8 @@ fn run(
         tail.push_back(text.chars().take(300).collect::<String>());
         controller.say(&Said::Output { stream, text });
     });
-    let told = |error: String, help: Option<String>, code| {
-        Failure { error, help, code, tail: tail.iter().cloned().collect() }
-    };
+    let told =
+        |error: String, help: Option<String>, code| Failure { error, help, code, tail: tail.iter().cloned().collect() };
     match ended {
         Ok(status) if status.success() => Ok(String::new()),
         Ok(status) => Err(told(format!("it failed with {status}"), None, Some(status.code()))),
@@ -252,7 +252,11 @@ fn run(
 /// bytes that are not.
 fn sync(cluster: &Path, directory: &Path, wares: &Wares, controller: &Controller<'_>) -> Result<String, Failure> {
     let cache = cluster.join("transfer");
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&cache).map_err(failed("make the directory for layers"))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&cache)
+        .map_err(failed("make the directory for layers"))?;
     let blobs = Blobs { directory: cache, controller };
     let (digest, size) = wares.manifest;
     let list = blobs.get(digest, size).map_err(failed("fetch the list of files"))?;

@@ -77,8 +77,7 @@ impl HostRecord {
         if let Some(parent) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         }
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(&serde_json::to_vec(environment)?)?;
         file.sync_data()?;

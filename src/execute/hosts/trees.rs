@@ -77,12 +77,7 @@ fn is_registry(path: &[u8]) -> bool {
 
 impl<'a> Trees<'a> {
     /// Lists of files of these images, whose layers are in `source`; what is in layers is kept in `indexes`.
-    pub fn new(
-        source: &'a dyn Source,
-        images: Vec<ImageLayers>,
-        changes: &'a [FileChange],
-        indexes: PathBuf,
-    ) -> Self {
+    pub fn new(source: &'a dyn Source, images: Vec<ImageLayers>, changes: &'a [FileChange], indexes: PathBuf) -> Self {
         Self { source, images, changes, indexes, made: Mutex::default(), texts: Mutex::default() }
     }
 

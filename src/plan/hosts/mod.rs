@@ -33,10 +33,10 @@ pub use wanted::{Chain, ImageFacts, Wanted, WantedHost, lineage};
 pub mod stage {
     /// What is no more wanted goes first: a new version may need its place.
     pub const UNINSTALL: u32 = 0;
-    /// Hosts are found fit.
-    pub const CHECK: u32 = 10;
     /// Hosts have their files.
-    pub const FILES: u32 = 20;
+    pub const FILES: u32 = 10;
+    /// Hosts are found fit, by a script that is among the files.
+    pub const CHECK: u32 = 20;
     /// Registries run.
     pub const REGISTRY: u32 = 30;
     /// Container runtimes run.
@@ -115,7 +115,8 @@ pub fn plan(wanted: &Wanted, observed: &BTreeMap<Address, Vec<Done>>, again: &Ag
             let known = of_chain(done, &chain.name);
             let mut open = false;
             for step in &chain.steps {
-                let is_done = known.get(&step.ordinal).is_some_and(|done| done.reach == Reach::Done && done.step.id == step.id);
+                let is_done =
+                    known.get(&step.ordinal).is_some_and(|done| done.reach == Reach::Done && done.step.id == step.id);
                 let forced = matches!(again, Again::Images(images) if images.contains(&step.image))
                     && !matches!(step.action, Action::Script { ref name, .. } if name == "check");
                 open |= !is_done || forced;

@@ -30,7 +30,12 @@ fn patch() -> ImageFacts {
 }
 
 fn app(name: &str) -> ImageFacts {
-    image(name, &[("clean", "uninstall.sh"), ("init", "hijack.sh"), ("check", "hijack.sh")], &["A=app"], &["one", "two"])
+    image(
+        name,
+        &[("clean", "uninstall.sh"), ("init", "hijack.sh"), ("check", "hijack.sh")],
+        &["A=app"],
+        &["one", "two"],
+    )
 }
 
 fn cluster(masters: usize, nodes: usize, images: &[ImageFacts]) -> Cluster {
@@ -86,12 +91,13 @@ fn everything_is_done_in_order_and_a_second_time_nothing() {
     let wanted = wanted(&cluster, &images);
     let first = plan(&wanted, &BTreeMap::new(), &Again::Nothing);
     let texts = texts(&first);
-    let place = |part: &str| texts.iter().position(|text| text.contains(part)).unwrap_or_else(|| panic!("{part}: {texts:#?}"));
+    let place =
+        |part: &str| texts.iter().position(|text| text.contains(part)).unwrap_or_else(|| panic!("{part}: {texts:#?}"));
     let order = [
-        "`check`",
         "bring the files of rootfs:v1, patch:v1 to /d/default/rootfs",
         "render",
         "/etc/hosts: 10.0.0.1 sealos.hub",
+        "`check`",
         "`init`",
         "rootfs:v1: run command 1 of 1: echo $A",
         "patch:v1: run command 1 of 1",
@@ -136,7 +142,8 @@ fn every_change_is_seen_and_only_what_depends_on_it_is_done_again() {
     let before = cluster(1, 2, &images);
     let first = plan(&wanted(&before, &images), &BTreeMap::new(), &Again::Nothing);
     let state = done(&first, &BTreeMap::new());
-    let left = |cluster: &Cluster, images: &[ImageFacts]| texts(&plan(&wanted(cluster, images), &state, &Again::Nothing));
+    let left =
+        |cluster: &Cluster, images: &[ImageFacts]| texts(&plan(&wanted(cluster, images), &state, &Again::Nothing));
 
     let mut spec = before.clone();
     spec.env = vec!["B=2".into()];
@@ -196,7 +203,8 @@ fn additions_and_removals_are_in_one_plan() {
 #[test]
 fn a_new_version_takes_the_place_of_the_old_one() {
     let before = cluster(1, 0, &[app("team/app:v1")]);
-    let state = done(&plan(&wanted(&before, &[app("team/app:v1")]), &BTreeMap::new(), &Again::Nothing), &BTreeMap::new());
+    let state =
+        done(&plan(&wanted(&before, &[app("team/app:v1")]), &BTreeMap::new(), &Again::Nothing), &BTreeMap::new());
     let after = cluster(1, 0, &[app("team/app:v2")]);
     let plan = plan(&wanted(&after, &[app("team/app:v2")]), &state, &Again::Nothing);
     assert!(plan.steps.iter().all(|step| step.direction == Direction::Do), "{plan}");
