@@ -39,10 +39,9 @@ pub(super) fn read(out: &[u8], begin: i64, end: i64) -> Result<Found, String> {
     }
     let mut found = Found::default();
     let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut lines = text.lines();
     let mut section = "";
     let (mut steps, mut file) = (Vec::new(), String::new());
-    while let Some(line) = lines.next() {
+    for line in text.lines() {
         match (section, line) {
             (_, "=steps" | "=clusterfile" | "=end") => section = line,
             ("=steps", line) => steps.push(line),

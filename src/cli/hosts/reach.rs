@@ -61,13 +61,11 @@ fn is_own(ip: IpAddr) -> bool {
     !ip.is_unspecified() && UdpSocket::bind((ip, 0)).is_ok()
 }
 
+/// What is done on a host; it says what went wrong there, if anything did.
+pub(crate) type Act<'a> = dyn Fn(&Host, &dyn Transport) -> Result<Option<String>, TransportError> + Sync + 'a;
+
 /// Does something on each of these hosts, many at a time; tells of all on which it failed.
-pub(crate) fn on_each(
-    cluster: &Cluster,
-    chosen: &[Host],
-    work: &WorkFlags,
-    act: &(dyn Fn(&Host, &dyn Transport) -> Result<Option<String>, TransportError> + Sync),
-) -> Result<(), CommandError> {
+pub(crate) fn on_each(cluster: &Cluster, chosen: &[Host], work: &WorkFlags, act: &Act<'_>) -> Result<(), CommandError> {
     let network = network(work.host_keys.into())?;
     let ways = hosts(cluster, chosen, &network);
     let (next, problems) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
