@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::error::CarryError;
-use super::files::{Kind, is_backup, origin};
+use super::files::{Kind, is_backup, is_hidden, origin};
 use super::kustomize::Kustomizations;
 use super::scan::Scan;
 use crate::discover::{self, Asked, Findings};
+use crate::kubefile::glob::Pattern;
 use crate::template::{CallError, Engine, Map, Mode, Template, Value, handlebars};
 
 /// Files that are manifests.
@@ -31,17 +32,19 @@ impl Manifests {
                 findings.note(wanted.origin.clone(), text);
                 continue;
             }
-            let Some(path) = scan.locate(&wanted.path) else {
-                let is_known = !wanted.path.contains(['$', '`', '*']);
-                if is_known {
-                    let text = format!("`{}` is not in the context; its images are not known", wanted.path);
-                    findings.note(wanted.origin.clone(), text);
-                }
-                continue;
-            };
-            let found = scan.context.below(&path, findings)?;
-            let is_file = scan.context.kind(&path) == Some(Kind::File);
-            files.extend(found.into_iter().filter(|path| is_file || is_manifest(path) && !is_backup(path)));
+            let paths = located(scan, &wanted.path, findings)?;
+            if paths.is_empty() {
+                let text = match wanted.path.contains(['$', '`']) {
+                    true => format!("which file `{}` is cannot be known before this runs", wanted.path),
+                    false => format!("`{}` is not in the context; its images are not known", wanted.path),
+                };
+                findings.note(wanted.origin.clone(), text);
+            }
+            for path in paths {
+                let found = scan.context.below(&path, findings)?;
+                let is_file = scan.context.kind(&path) == Some(Kind::File);
+                files.extend(found.into_iter().filter(|path| is_file || is_manifest(path) && !is_backup(path)));
+            }
         }
         Ok(Self(files))
     }
@@ -72,6 +75,19 @@ impl Manifests {
         }
         Ok(())
     }
+}
+
+/// The paths that a command means: one, or those that a pattern in the last part of it fits, as a shell has it.
+fn located(scan: &Scan<'_>, path: &str, findings: &mut Findings) -> Result<Vec<String>, CarryError> {
+    if let Some(found) = scan.locate(path) {
+        return Ok(vec![found]);
+    }
+    let (directory, pattern) = path.rsplit_once('/').unwrap_or(("", path));
+    let pattern = Pattern::parse(pattern).ok().filter(|_| Pattern::is_pattern(pattern));
+    let (Some(pattern), Some(directory)) = (pattern, scan.locate(directory)) else { return Ok(Vec::new()) };
+    let listed = scan.context.list(&directory, findings)?.into_iter().map(|entry| entry.path);
+    let fits = |path: &str| pattern.matches(path.rsplit('/').next().unwrap_or_default());
+    Ok(listed.filter(|path| !is_hidden(path) && fits(path)).collect())
 }
 
 fn is_manifest(path: &str) -> bool {

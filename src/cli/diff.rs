@@ -10,15 +10,16 @@ use oci::{Compression, Platform};
 use serde_json::json;
 
 use super::error::CommandError;
+use super::image_files::{self, Files};
 use super::image_layers::image_layers;
 use super::images_verbs::changes;
 use super::locate::{self, Located};
 use super::registry::Registry;
-use super::tree::{self, LayerName, Tree};
 use super::whole_file::WholeFile;
 use super::world::World;
 use super::{pack, show};
 use crate::report::table::Table;
+use crate::rootfs::Tree;
 
 /// Show which files two images differ in
 ///
@@ -66,25 +67,25 @@ impl Diff {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         let (a, carried) = locate::with(world, &self.registry, &self.a, |found| {
             let carried = ClusterImage::load(found.source, &found.root)?.lock;
-            Ok((tree::read(found.source, &self.layers(found, &self.a)?)?, carried))
+            Ok((image_files::of(&self.tree(found, &self.a)?), carried))
         })?;
         let difference = locate::with(world, &self.registry, &self.b, |found| {
-            let layers = self.layers(found, &self.b)?;
-            let b = tree::read(found.source, &layers)?;
-            let mut difference = compare(&a, &b);
+            let tree = self.tree(found, &self.b)?;
+            let mut difference = compare(&a, &image_files::of(&tree));
             difference.images = changes(&carried, &ClusterImage::load(found.source, &found.root)?.lock);
             if let Some((path, compression)) = &self.patch {
                 let wanted = difference.added.iter().chain(&difference.changed).cloned().collect();
-                write_patch(found, &layers, &b, wanted, path, *compression)?;
+                write_patch(&tree, &wanted, path, *compression)?;
             }
             Ok(difference)
         })?;
         self.tell(world, &difference)
     }
 
-    fn layers(&self, found: &Located<'_>, name: &str) -> Result<Vec<LayerName>, CommandError> {
+    fn tree<'a>(&self, found: &Located<'a>, name: &str) -> Result<Tree<'a>, CommandError> {
         let wanted = self.platform.clone().unwrap_or_else(Platform::host);
-        Ok(image_layers(found.source, &found.root, &wanted, name)?.layer_pairs())
+        let layers = image_layers(found.source, &found.root, &wanted, name)?.layer_pairs();
+        Ok(Tree::open_hashed(found.source, &layers)?)
     }
 
     fn tell(&self, world: &mut World<'_>, difference: &Difference) -> Result<(), CommandError> {
@@ -125,12 +126,12 @@ impl Diff {
     }
 }
 
-fn compare(a: &Tree, b: &Tree) -> Difference {
+fn compare(a: &Files, b: &Files) -> Difference {
     let mut difference = Difference::default();
-    for (path, node) in b {
+    for (path, file) in b {
         match a.get(path) {
             None => difference.added.push(path.clone()),
-            Some(old) if !old.same(node) => difference.changed.push(path.clone()),
+            Some(old) if !old.same(file) => difference.changed.push(path.clone()),
             Some(_) => {}
         }
     }
@@ -139,17 +140,15 @@ fn compare(a: &Tree, b: &Tree) -> Difference {
 }
 
 fn write_patch(
-    found: &Located<'_>,
-    layers: &[LayerName],
-    tree: &Tree,
-    wanted: BTreeSet<Vec<u8>>,
+    tree: &Tree<'_>,
+    wanted: &BTreeSet<Vec<u8>>,
     path: &Path,
     compression: Compression,
 ) -> Result<(), CommandError> {
     let mut file = WholeFile::begin(path)?;
     {
         let mut out = BufWriter::with_capacity(1 << 20, &mut file);
-        pack::compressed(&mut out, compression, |out| tree::write(found.source, layers, tree, wanted, out))?;
+        pack::compressed(&mut out, compression, |out| image_files::write(tree, wanted, out))?;
         out.flush().map_err(CommandError::io(format!("write {}", path.display())))?;
     }
     file.commit()

@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Commands find it by `registryDomain` and `registryPort`. The port is the same for the same cluster where it can be.
+//! It asks nobody who they are; scripts that log in anyway, as images for the Go sealos do, find `registryUsername` and
+//! `registryPassword`, too.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -79,9 +81,16 @@ impl Prepared {
     }
 }
 
-/// What commands are told of a registry on a port; 0 where nothing is to run.
+/// What commands are told of a registry on a port; 0 where nothing is to run. The names are those that root file systems
+/// of the Go sealos set; user and password are theirs as well, and no secret: the registry reads neither.
 pub(crate) fn variables(port: u16) -> Vec<String> {
-    vec![format!("registryDomain={}", Ipv4Addr::LOCALHOST), format!("registryPort={port}")]
+    let facts = [
+        ("registryDomain", Ipv4Addr::LOCALHOST.to_string()),
+        ("registryPort", port.to_string()),
+        ("registryUsername", "admin".to_owned()),
+        ("registryPassword", "passw0rd".to_owned()),
+    ];
+    facts.map(|(name, value)| format!("{name}={value}")).to_vec()
 }
 
 impl Drop for RunRegistry {

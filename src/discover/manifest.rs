@@ -9,23 +9,17 @@
 //!   └ the rest  strings that look like images are reported, not taken
 //! ```
 
-use std::collections::HashSet;
+mod pods;
+mod texts;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::collections::HashSet;
 
 use super::found::{Findings, From};
 use super::path::Path;
 use super::place::Place;
 use super::rules::{Identity, Rule, Rules, Triple};
-use super::text::{definite, guessed, listed, unquoted, without_comment};
+use super::text::{definite, guessed, listed};
 use super::yaml::{self, Node, Value};
-
-/// Manifests in texts of manifests, and so on.
-const MAX_NESTING: usize = 4;
-
-/// Lists of containers, wherever they are.
-const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
 /// Groups whose objects are defined by Kubernetes itself: their pods hold images, and nothing else does.
 const OWN_GROUPS: [&str; 6] = ["", "apps", "batch", "extensions", "policy", "autoscaling"];
@@ -143,96 +137,24 @@ impl Walker<'_, '_> {
 
     /// Takes the names that a value lists.
     fn take_listed(&mut self, node: &Node, text: &str, what: &str, rule: &str) {
-        for reference in listed(text) {
+        if self.take_listed_at(node.line, text, what, rule) {
             self.taken.insert(node);
-            self.findings.take(reference, From::Registry, self.place.origin(node.line, what, rule));
         }
     }
 
-    /// Pods at any depth.
-    fn pods(&mut self, node: &Node, object: &Object) {
-        let shown = object.shown();
-        let mut open = vec![node];
-        while let Some(node) = open.pop() {
-            open.extend(node.items());
-            open.extend(node.entries().iter().map(|(_, node)| node));
-            for key in CONTAINERS {
-                let containers = node.get(key).map(Node::items).unwrap_or_default();
-                containers.iter().for_each(|container| self.container(container, object));
-            }
-            for volume in node.get("volumes").map(Node::items).unwrap_or_default() {
-                if let Some(reference) = volume.at(&["image", "reference"])
-                    && let Some(text) = reference.text()
-                {
-                    let volume = volume.text_of("name").unwrap_or_default();
-                    self.take(reference, text, &format!("{shown}, volume {volume}"), "pod");
-                }
-            }
-            if let Some(annotations) = node.at(&["metadata", "annotations"]) {
-                self.annotations(annotations, &shown);
-            }
+    /// The same for a part of a value that stands in a line; whether there was any.
+    fn take_listed_at(&mut self, line: usize, text: &str, what: &str, rule: &str) -> bool {
+        let found = listed(text);
+        let is_any = !found.is_empty();
+        for reference in found {
+            self.findings.take(reference, From::Registry, self.place.origin(line, what, rule));
         }
+        is_any
     }
 
-    fn container(&mut self, container: &Node, object: &Object) {
-        let name = container.text_of("name").unwrap_or_default();
-        let mut what = object.shown();
-        what.push_str(if what.is_empty() { "container " } else { ", container " });
-        what.push_str(name);
-        if let Some(image) = container.get("image")
-            && let Some(text) = image.text()
-        {
-            let is_made_elsewhere = ["$(", "${", "{{"].iter().any(|mark| text.contains(mark));
-            // What istio replaces when it injects its proxy.
-            let is_injected = text == "auto";
-            match object.is_own() {
-                _ if text.is_empty() || is_injected => {
-                    self.taken.insert(image);
-                }
-                // A parameter of a workflow.
-                false if is_made_elsewhere || text.parse::<oci::Reference>().is_err() => {}
-                _ => self.take(image, text, &what, "pod"),
-            }
-        }
-        let rules = self.rules;
-        for rule in rules.general() {
-            for variable in container.get("env").map(Node::items).unwrap_or_default() {
-                let (Some(name), Some(value)) = (variable.text_of("name"), variable.get("value")) else { continue };
-                if rule.env.iter().any(|pattern| super::glob::matches(pattern, name)) {
-                    let text = value.text().unwrap_or_default();
-                    self.take_listed(value, text, &format!("{what}, variable {name}"), &rule.name);
-                }
-            }
-            for key in ["command", "args"] {
-                let words = container.get(key).map(Node::items).unwrap_or_default();
-                self.arguments(words, rule, &what);
-            }
-        }
-    }
-
-    fn arguments(&mut self, words: &[Node], rule: &Rule, what: &str) {
-        for (at, word) in words.iter().enumerate() {
-            let text = word.text().unwrap_or_default();
-            let (flag, value) = match text.split_once('=') {
-                Some((flag, value)) => (flag, Some((word, value))),
-                None => (text, words.get(at + 1).and_then(|next| Some((next, next.text()?)))),
-            };
-            let is_meant = rule.args.iter().any(|pattern| super::glob::matches(pattern, flag));
-            if let (true, Some((node, value))) = (is_meant, value) {
-                self.take_listed(node, value, &format!("{what}, argument {flag}"), &rule.name);
-            }
-        }
-    }
-
-    fn annotations(&mut self, annotations: &Node, what: &str) {
-        let rules = self.rules;
-        for (key, value) in annotations.entries() {
-            let meant = |rule: &&Rule| rule.annotations.iter().any(|pattern| super::glob::matches(pattern, key));
-            for rule in rules.general().filter(meant) {
-                let text = value.text().unwrap_or_default();
-                self.take_listed(value, text, &format!("{what}, annotation {key}"), &rule.name);
-            }
-        }
+    /// Whether a scalar gave an image already.
+    fn is_taken(&self, node: &Node) -> bool {
+        self.taken.contains(&std::ptr::from_ref(node))
     }
 
     /// What a rule says about an object of its kind.
@@ -268,108 +190,20 @@ impl Walker<'_, '_> {
         self.findings.take(reference, From::Registry, self.place.origin(line, what, rule));
     }
 
-    /// Texts that hold manifests or configuration.
-    fn texts(&mut self, node: &Node, object: &Object, rules: &[&Rule]) {
-        let shown = object.shown();
-        let named = rules.iter().flat_map(|rule| &rule.manifests).flat_map(|path| path.select(node));
-        let named: Vec<&Node> = named.collect();
-        named.into_iter().for_each(|text| self.text(text, &shown));
-        if object.group.is_empty() && object.kind == "ConfigMap" {
-            self.data(node.get("data"), &shown);
-        }
-        if object.group.is_empty() && object.kind == "Secret" {
-            self.data(node.get("stringData"), &shown);
-            for (key, value) in node.get("data").map(Node::entries).unwrap_or_default() {
-                let packed = value.text().unwrap_or_default().split_whitespace().collect::<String>();
-                let decoded = STANDARD.decode(packed).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-                let is_release = key == "release";
-                if let Some(text) = decoded.filter(|_| !is_release) {
-                    // What it holds is read and not shown.
-                    self.taken.insert(value);
-                    self.nested(&text, value, format!("{shown}, key {key}"));
-                }
-            }
-        }
-    }
-
-    fn data(&mut self, data: Option<&Node>, shown: &str) {
-        let rules = self.rules;
-        for (key, value) in data.map(Node::entries).unwrap_or_default() {
-            let what = format!("{shown}, key {key}");
-            let meant = |rule: &&Rule| rule.env.iter().any(|pattern| super::glob::matches(pattern, key));
-            for rule in rules.general().filter(meant) {
-                self.take_listed(value, value.text().unwrap_or_default(), &what, &rule.name);
-            }
-            self.text(value, &what);
-        }
-    }
-
-    fn text(&mut self, value: &Node, what: &str) {
-        if let Some(text) = value.text() {
-            self.nested(text, value, what.to_owned());
-        }
-    }
-
-    /// A text inside a manifest: manifests themselves, structured configuration, or lines.
-    fn nested(&mut self, text: &str, value: &Node, what: String) {
-        let is_structured = text.contains(':') && (text.contains('\n') || text.trim_start().starts_with('{'));
-        if !is_structured || self.nesting >= MAX_NESTING {
-            return;
-        }
-        let place = self.place.inside(value, what);
-        let mut inner = Walker {
-            rules: self.rules,
-            findings: &mut *self.findings,
-            place,
-            taken: HashSet::new(),
-            nesting: self.nesting + 1,
-        };
-        match yaml::documents(text) {
-            Ok(documents) if documents.iter().any(|document| document.text().is_none()) => {
-                for document in &documents {
-                    match document.get("kind").is_some() && document.get("apiVersion").is_some() {
-                        true => inner.object(document, None),
-                        false => {
-                            inner.fields(document, "", "field");
-                            inner.pods(
-                                document,
-                                &Object { group: "-".into(), kind: String::new(), name: String::new() },
-                            );
-                            inner.rest(document, "");
-                        }
-                    }
-                }
-                self.taken.insert(value);
-            }
-            _ => inner.lines(text),
-        }
-    }
-
-    /// A text that is no YAML, such as a template: lines that give an image to a key.
-    fn lines(&mut self, text: &str) {
-        for (at, line) in text.lines().enumerate() {
-            let line = without_comment(line);
-            let Some((key, value)) = line.trim_start_matches("- ").split_once(':') else { continue };
-            let key = unquoted(key.trim());
-            let value = unquoted(value.trim().trim_end_matches(','));
-            if let (true, Some(reference)) = (is_image_key(key), definite(value)) {
-                self.findings.take(reference, From::Registry, self.place.origin(at + 1, "", "line"));
-            }
-        }
-    }
-
     /// Fields called `image`, and repositories with their tags.
     fn fields(&mut self, node: &Node, what: &str, rule: &str) {
-        let usual = Triple::usual(Path::default());
+        let shapes = Triple::shapes();
+        let inner = Triple::inside_of_an_image();
         let mut open = vec![node];
         while let Some(node) = open.pop() {
             open.extend(node.items());
             open.extend(node.entries().iter().filter(|(key, _)| key != "status").map(|(_, node)| node));
-            if node.get("repository").is_some() {
-                self.triple(&usual, node, what, rule);
-            }
+            shapes.iter().for_each(|shape| self.triple(shape, node, what, rule));
             for (key, value) in node.entries() {
-                if is_image_key(key) && !self.taken.contains(&std::ptr::from_ref(value)) {
+                if is_image_key(key) {
+                    inner.iter().for_each(|shape| self.triple(shape, value, what, rule));
+                }
+                if is_image_key(key) && !self.is_taken(value) {
                     self.take_definite(value, what, rule);
                 }
             }
@@ -402,7 +236,7 @@ impl Walker<'_, '_> {
 
     fn guess(&mut self, node: &Node, what: &str) {
         let Value::Scalar(scalar) = &node.value else { return };
-        if !self.taken.contains(&std::ptr::from_ref(node)) {
+        if !self.is_taken(node) {
             for reference in guessed(&scalar.text) {
                 self.findings.report(reference, self.place.origin(node.line, what, "guess"));
             }
@@ -410,10 +244,15 @@ impl Walker<'_, '_> {
     }
 }
 
-/// Whether a key is called after an image: `image`, `sidecarImage`, `init_image`.
+/// Whether a key is called after an image: `image`, `sidecarImage`, `init_image`, `imageRef`.
 fn is_image_key(key: &str) -> bool {
+    let key = key.strip_suffix("Ref").unwrap_or(key);
     let lower = key.to_ascii_lowercase();
-    lower == "image" || lower.ends_with("-image") || lower.ends_with("_image") || key.ends_with("Image")
+    lower == "image"
+        || lower.ends_with(".image")
+        || lower.ends_with("-image")
+        || lower.ends_with("_image")
+        || key.ends_with("Image")
 }
 
 #[cfg(test)]

@@ -179,6 +179,28 @@ impl Triple {
         let [registry, repository, tag, digest] = ["registry", "repository", "tag", "digest"].map(str::to_owned);
         Self { at, registry, repository, tag, digest }
     }
+
+    fn called(registry: &str, repository: &str, tag: &str) -> Self {
+        let [registry, repository, tag] = [registry, repository, tag].map(str::to_owned);
+        Self { registry, repository, tag, ..Self::usual(Path::default()) }
+    }
+
+    /// How a map holds the parts of a name, wherever it is.
+    pub(crate) fn shapes() -> [Self; 6] {
+        [
+            Self::usual(Path::default()),
+            Self::called("imageRegistry", "imageRepository", "imageTag"),
+            Self::called("imageRegistry", "imageName", "imageTag"),
+            Self::called("imageRegistry", "image", "imageTag"),
+            Self::called("registry", "image", "tag"),
+            Self::called("imageRegistry", "imageRepo", "imageTag"),
+        ]
+    }
+
+    /// How a map that is called after an image may hold them besides.
+    pub(crate) fn inside_of_an_image() -> [Self; 1] {
+        [Self::called("registry", "name", "tag")]
+    }
 }
 
 impl Composed {

@@ -38,8 +38,8 @@ pub struct Override {
     pub spec_env: Vec<String>,
     /// `NAME=VALUE`, of the command line: over all others.
     pub env: Vec<String>,
-    /// `NAME=VALUE`, of this run alone (where a registry listens): below the user's. What changes with every run makes
-    /// no step another one.
+    /// `NAME=VALUE`, of this run alone (where a registry listens): below the user's. They are facts about one thing: where
+    /// somebody else sets one of them, none is given. What changes with every run makes no step another one.
     pub offered: Vec<String>,
     /// Whether what is offered goes over the image's own.
     pub precedence: Precedence,
@@ -96,16 +96,12 @@ impl Mount {
         let name = mount_name(cluster, image.name);
         let own = Environment::of_image(&image.config.env);
         let users = Environment::default().overlaid(&overrides.spec_env)?.overlaid(&overrides.env)?;
-        let (mut offered, mut passing) = (Vec::new(), BTreeSet::new());
-        for variable in &overrides.offered {
-            let name = variable.split('=').next().unwrap_or_default();
-            let stays = overrides.precedence == Precedence::Image && own.contains(name);
-            if !stays && !users.contains(name) {
-                offered.push(variable.clone());
-                passing.insert(name.to_owned());
-            }
-        }
-        let mut environment = own.overlaid(&offered)?.overlaid(&overrides.spec_env)?.overlaid(&overrides.env)?;
+        let names = overrides.offered.iter().map(|variable| variable.split('=').next().unwrap_or_default());
+        let stays = |name: &str| overrides.precedence == Precedence::Image && own.contains(name);
+        let is_set = names.clone().any(|name| stays(name) || users.contains(name));
+        let offered = if is_set { &[] } else { &overrides.offered[..] };
+        let passing: BTreeSet<String> = names.filter(|_| !is_set).map(str::to_owned).collect();
+        let mut environment = own.overlaid(offered)?.overlaid(&overrides.spec_env)?.overlaid(&overrides.env)?;
         if kind == ImageKind::Rootfs {
             environment.set("SEALOS_SYS_SEALOS_VERSION", env!("CARGO_PKG_VERSION"));
             if let Some(version) = image.config.labels.get("version") {

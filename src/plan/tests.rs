@@ -138,6 +138,31 @@ fn a_rootfs_is_told_its_version() {
     assert!(!mount("app", |_, _| ()).environment.contains("SEALOS_SYS_SEALOS_VERSION"));
 }
 
+#[test]
+fn what_a_run_offers_comes_whole_or_not_at_all() {
+    let offered = |own: &str, user: &str, precedence: Precedence| {
+        mount("a", |config, overrides| {
+            config.env.push(own.into());
+            overrides.env.push(user.into());
+            overrides.offered = vec!["domain=127.0.0.1".into(), "port=20000".into()];
+            overrides.precedence = precedence;
+        })
+    };
+    let (image, over) = (Precedence::Image, Precedence::Offered);
+    for (own, user, precedence, want) in [
+        ("B=1", "C=1", image, [Some("127.0.0.1"), Some("20000")]),
+        // A port by itself says nothing about another registry.
+        ("domain=hub.example", "C=1", image, [Some("hub.example"), None]),
+        ("domain=hub.example", "C=1", over, [Some("127.0.0.1"), Some("20000")]),
+        ("B=1", "domain=hub.example", over, [Some("hub.example"), None]),
+        ("port=5000", "domain=hub.example", over, [Some("hub.example"), Some("5000")]),
+    ] {
+        let mount = offered(own, user, precedence);
+        assert_eq!(["domain", "port"].map(|name| mount.environment.get(name)), want, "{own} {user} {precedence:?}");
+        assert_eq!(mount.passing.is_empty(), want[0] != Some("127.0.0.1"), "{own} {user} {precedence:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn an_interrupted_plan_is_taken_up_where_it_ended(count in 0_usize..10) {

@@ -195,6 +195,10 @@ fn hard_links_are_one_file_on_disk_and_nodes_alike_in_a_tree() {
     let tree = Tree::open(&store, &layers).expect("opens");
     assert_eq!(tree.read_file(b"c", 9).expect("reads"), Some(b"1".to_vec()));
     assert_eq!(tree.get(b"d/b").map(|node| node.layer), Some(0));
+    assert_eq!(tree.get(b"c").and_then(|node| tree.digest(node)), None, "nobody asked for it");
+    let tree = Tree::open_hashed(&store, &layers).expect("opens");
+    assert_eq!(tree.get(b"c").and_then(|node| tree.digest(node)), Some(oci::Digest::of(b"1")));
+    assert_eq!(tree.get(b"d").and_then(|node| tree.digest(node)), None);
     let missing = [layer(&store, &[hard("x", "nowhere/y")])];
     let error = unpack(&store, &missing, &room.path().join("new"), &UnpackOptions::default()).expect_err("no target");
     assert_eq!(error.to_string(), "the entry `x` is a hard link to `nowhere/y`, which does not exist");

@@ -3,13 +3,13 @@
 //! Nodes are kept by path with all symbolic links on the way resolved. A hard link is a node like its target, whose
 //! content is found under the target's name.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 use std::ops::Bound;
 
 use content::Source;
 use content::tar::{Entry, EntryKind};
-use oci::{Descriptor, DiffId};
+use oci::{Algorithm, Descriptor, DiffId, Digest, Hasher};
 
 use super::RootfsError;
 use super::extract::implied;
@@ -42,6 +42,8 @@ pub struct Tree<'a> {
     source: &'a dyn Source,
     layers: Vec<(Descriptor, DiffId)>,
     nodes: BTreeMap<Vec<u8>, Node>,
+    /// Digests of contents, by layer and path there; empty unless they are wanted.
+    digests: HashMap<(usize, Vec<u8>), Digest>,
 }
 
 impl<'a> Tree<'a> {
@@ -50,12 +52,44 @@ impl<'a> Tree<'a> {
     /// # Errors
     /// When one is missing or corrupt.
     pub fn open(source: &'a dyn Source, layers: &[(Descriptor, DiffId)]) -> Result<Self, RootfsError> {
-        let mut tree = Self { source, layers: Vec::new(), nodes: BTreeMap::new() };
+        let mut tree = Self::empty(source);
         for (layer, diff_id) in layers {
             let entries = Self::scan(source, layer, *diff_id)?;
             tree.apply(layer.clone(), *diff_id, &entries)?;
         }
         Ok(tree)
+    }
+
+    /// The same with the digests of all contents, which are read for it.
+    ///
+    /// # Errors
+    /// When a layer is missing or corrupt.
+    pub fn open_hashed(source: &'a dyn Source, layers: &[(Descriptor, DiffId)]) -> Result<Self, RootfsError> {
+        let mut tree = Self::empty(source);
+        for (number, (layer, diff_id)) in layers.iter().enumerate() {
+            let mut tar = open_layer(source, layer, *diff_id)?;
+            let mut entries = Vec::new();
+            while let Some(entry) = next(&mut tar)? {
+                if matches!(entry.kind, EntryKind::File { .. }) {
+                    let digest = hash(&mut tar).map_err(RootfsError::io("read", &entry.path))?;
+                    // Of entries with the same path the last counts.
+                    tree.digests.insert((number, entry.path.clone()), digest);
+                }
+                entries.push(entry);
+            }
+            tar.into_inner().finish()?;
+            tree.apply(layer.clone(), *diff_id, &entries)?;
+        }
+        Ok(tree)
+    }
+
+    fn empty(source: &'a dyn Source) -> Self {
+        Self { source, layers: Vec::new(), nodes: BTreeMap::new(), digests: HashMap::new() }
+    }
+
+    /// The digest of a regular file's content, if the tree was opened with them.
+    pub fn digest(&self, node: &Node) -> Option<Digest> {
+        self.digests.get(&(node.layer, node.content.clone())).copied()
     }
 
     /// The entries of one layer, in its order, whiteouts included.
@@ -254,7 +288,10 @@ impl<'a> Tree<'a> {
 
     /// Reads one layer to its end, so that it is verified, and hands out the contents wanted. Of entries with the same
     /// path the last counts: the callee replaces.
-    pub(super) fn read_layer(
+    ///
+    /// # Errors
+    /// When it is missing or corrupt, or the callee's.
+    pub fn read_layer(
         &self,
         layer: usize,
         wanted: &HashSet<&[u8]>,
@@ -268,5 +305,16 @@ impl<'a> Tree<'a> {
             }
         }
         Ok(tar.into_inner().finish()?)
+    }
+}
+
+fn hash(content: &mut dyn Read) -> std::io::Result<Digest> {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match content.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            count => hasher.update(&buffer[..count]),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, run};
 use crate::upstream::{Upstream, pod};
 
 /// The document behind a name of a sandbox's store.
@@ -167,6 +167,77 @@ fn several_platforms_carry_theirs_and_a_part_is_whole_by_itself() {
     // All that an image has.
     sandbox.sealos(&["build", "-q", "--all", "-t", "all:v1", &context]).fine();
     assert_eq!(lock(&sandbox, "all:v1")["images"][0]["platforms"].as_array().unwrap().len(), 2);
+}
+
+/// The platforms of each image of a lock, and the digests of their manifests.
+fn carried_platforms(lock: &Value) -> Vec<Vec<(String, String)>> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let pair = |it: &Value| (text(&it["platform"]), text(&it["digest"]));
+    let of_image = |image: &Value| image["platforms"].as_array().unwrap().iter().map(pair).collect();
+    lock["images"].as_array().unwrap().iter().map(of_image).collect()
+}
+
+#[test]
+fn every_platform_of_what_is_carried_or_of_the_base_travels_and_is_built_again_offline() {
+    let mut upstream = Upstream::open();
+    upstream.image("team/a:1", 1, "linux/amd64,linux/arm64,linux/s390x");
+    upstream.image("team/b:1", 2, "linux/amd64,linux/arm64");
+    upstream.image("team/base:1", 3, "linux/amd64,linux/arm64");
+    let sandbox = Sandbox::new();
+    let context = context(&sandbox, &upstream);
+    let all = ["build", "-q", "--all", "-t", "all:v1", &context];
+    let everything = sandbox.sealos(&all).fine();
+    let index = raw(&sandbox, "all:v1");
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 1 + 3 + 2 + 1, "root, carried, lock: {index}");
+    let own = lock(&sandbox, "all:v1");
+    for (name, found) in ["team/a:1", "team/b:1"].iter().zip(carried_platforms(&own)) {
+        // As the registry has them, each with all its blobs.
+        let theirs: Value = serde_json::from_slice(&upstream.raw(name)).unwrap();
+        let mut want: Vec<(String, String)> = Vec::new();
+        for entry in theirs["manifests"].as_array().unwrap() {
+            let platform = format!("linux/{}", entry["platform"]["architecture"].as_str().unwrap());
+            let digest = entry["digest"].as_str().unwrap().to_owned();
+            let blob = |digest: &str| sandbox.path("store/blobs/sha256").join(&digest["sha256:".len()..]);
+            let manifest: Value = serde_json::from_slice(&fs::read(blob(&digest)).unwrap()).unwrap();
+            for part in [&manifest["config"], &manifest["layers"][0]] {
+                assert!(blob(part["digest"].as_str().unwrap()).is_file(), "{name} {platform}: {part}");
+            }
+            let listed = |it: &&Value| it["digest"] == entry["digest"];
+            let in_index = index["manifests"].as_array().unwrap().iter().find(listed).unwrap();
+            assert_eq!(in_index["annotations"]["io.sealos.carried.platform"], platform.as_str());
+            want.push((platform, digest));
+        }
+        want.sort();
+        assert_eq!(found, want, "{name}");
+    }
+    // An image layout has it under one name, and any tool reads it.
+    let layout = sandbox.at("layout");
+    sandbox.sealos(&["save", "-q", "--format", "oci-dir", "-o", &layout, "all:v1"]).fine();
+    let entries: Value = serde_json::from_slice(&fs::read(format!("{layout}/index.json")).unwrap()).unwrap();
+    assert_eq!(entries["manifests"].as_array().unwrap().len(), 1, "{entries}");
+    run("skopeo", &["copy", "-q", "--all", &format!("oci:{layout}"), &format!("dir:{}", sandbox.at("dir"))]);
+
+    // The platforms of the base.
+    let base = upstream.name("team/base:1");
+    fs::write(format!("{context}/Kubefile"), format!("FROM {base}\nCOPY . .\n")).unwrap();
+    let of_base = ["build", "-q", "--all-platforms", "-t", "base:v1", &context];
+    let based = sandbox.sealos(&of_base).fine();
+    assert_eq!(raw(&sandbox, "base:v1")["manifests"].as_array().unwrap().len(), 2 + 4 + 1);
+    let platforms: Vec<usize> = carried_platforms(&lock(&sandbox, "base:v1")).iter().map(Vec::len).collect();
+    assert_eq!(platforms, [2, 2]);
+
+    // Without the registry, and a part of it for fewer platforms.
+    upstream.stop();
+    let offline = ["build", "-q", "--pull=false", "--all-platforms", "-t", "base:v2", &context];
+    assert_eq!(sandbox.sealos(&offline).fine(), based);
+    fs::write(format!("{context}/Kubefile"), "FROM scratch\nCOPY . .\nCMD [\"kubectl apply -f manifests\"]\n").unwrap();
+    assert_eq!(sandbox.sealos(&all).fine(), everything);
+    sandbox
+        .sealos(&["build", "-q", "--platform", "linux/s390x", "-t", "s390:v1", &context])
+        .refused(&["team/b:1, wanted by images/shim/list:1", "linux/s390x"]);
+    sandbox.sealos(&["build", "-q", "--platform", "linux/arm64,linux/amd64", "-t", "two:v1", &context]).fine();
+    let platforms: Vec<usize> = carried_platforms(&lock(&sandbox, "two:v1")).iter().map(Vec::len).collect();
+    assert_eq!(platforms, [2, 2]);
 }
 
 #[test]

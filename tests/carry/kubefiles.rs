@@ -60,6 +60,22 @@ fn values_that_commands_pass_decide() {
             &[("deploy/pod.yaml", b"apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'r.example/pod:1'}]}\n")],
             "docker.io/team/web:9\nr.example/pod:1\n",
         ),
+        // The same with kubectl's flags in front, as scripts have it.
+        (
+            "FROM scratch\nCOPY deploy deploy\nCMD kubectl --kubeconfig /etc/kubernetes/admin.conf -n web apply -Rf deploy\n",
+            &[("deploy/a/pod.yaml", b"apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'r.example/pod:1'}]}\n")],
+            "docker.io/team/web:9\nr.example/pod:1\n",
+        ),
+        // On standard input, and by a pattern.
+        (
+            "FROM scratch\nCOPY . .\nCMD [\"cat deploy/a.yaml | kubectl apply -f -\", \"kubectl apply -f 'more/x-*.yml'\"]\n",
+            &[
+                ("deploy/a.yaml", b"apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'r.example/a:1'}]}\n".as_slice()),
+                ("more/x-1.yml", b"apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'r.example/b:1'}]}\n"),
+                ("more/y-1.yml", b"apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'r.example/c:1'}]}\n"),
+            ],
+            "docker.io/team/web:9\nr.example/a:1\nr.example/b:1\n",
+        ),
     ] {
         let mut got: Vec<String> = list(kubefile, more).0.lines().map(str::to_owned).collect();
         let mut want: Vec<&str> = want.lines().collect();
@@ -77,6 +93,8 @@ fn what_cannot_be_known_is_said() {
         ("helm install x bitnami/x", "not in the context"),
         ("kubectl apply -f https://r.example/m.yaml", "fetched when this runs"),
         ("helm install web charts/web --set image.tag=$(date +%s)", "cannot be known"),
+        ("kubectl apply -f $WHERE/x.yaml", "which file `${WHERE}/x.yaml` is cannot be known"),
+        ("sed s/a/b/ x.yaml | kubectl apply -f -", "`sed` makes what is applied here"),
         ("crictl pull r.example/extra:1", "not carried, though it looks like an image: r.example/extra:1"),
     ] {
         let (_, stderr) = list(&format!("FROM scratch\nCOPY . .\nCMD [\"{command}\"]\n"), &[]);

@@ -120,6 +120,33 @@ fn what_dockers_registry_wrote_is_carried_and_saved_directories_are_served_by_it
     sandbox.sealos(&["build", "-q", "-t", "app:v1", "-o", &out, &context]).fine();
     assert!(!Path::new(&out).join("registry").exists(), "the directory stays out of the layers");
 
+    // Named by the recipe or not there at all, it stays out, too.
+    let recipe = |text: &str| fs::write(format!("{context}/Kubefile"), text).unwrap();
+    recipe("FROM scratch\nCOPY Kubefile /\nCOPY registry registry\n");
+    let out = sandbox.out();
+    sandbox.sealos(&["build", "-q", "-t", "app:v2", "-o", &out, &context]).fine();
+    assert_eq!(sandbox.sealos(&["images", "list", "app:v2"]).fine(), listed);
+    assert!(!Path::new(&out).join("registry").exists());
+    // A directory of that name that is none is the user's.
+    fs::rename(format!("{context}/registry"), sandbox.at("kept")).unwrap();
+    sandbox.sealos(&["build", "-q", "-t", "app:v3", &context]).fine();
+    fs::create_dir(format!("{context}/registry")).unwrap();
+    fs::write(format!("{context}/registry/note"), "mine").unwrap();
+    let out = sandbox.out();
+    sandbox.sealos(&["build", "-q", "-t", "app:v4", "-o", &out, &context]).fine();
+    assert_eq!(fs::read_to_string(format!("{out}/registry/note")).unwrap(), "mine");
+    fs::remove_dir_all(format!("{context}/registry")).unwrap();
+
+    // An image in the old form says what it holds, and what in it asks for more.
+    fs::rename(sandbox.at("kept"), format!("{context}/registry")).unwrap();
+    fs::create_dir(format!("{context}/manifests")).unwrap();
+    fs::write(format!("{context}/manifests/m.yaml"), pod("r.example/team/c:1")).unwrap();
+    recipe("FROM scratch\nCOPY . .\n");
+    sandbox.sealos(&["build", "-q", "--no-carry", "-t", "old:v1", &context]).fine();
+    let listed = sandbox.sealos(&["images", "list", "old:v1"]).fine();
+    assert_eq!(listed, "team/a:1\nteam/b:1\nr.example/team/c:1\n");
+    sandbox.sealos(&["images", "why", "c", "in", "old:v1"]).fine();
+
     // Saved anew by us, served by it; a second time nothing is written.
     let saved = sandbox.at("saved");
     let names = [upstream.name("team/a:1"), upstream.name("team/b:1")].join(",");
@@ -206,6 +233,8 @@ fn commands_of_a_run_find_what_is_carried_in_a_registry_of_their_own() {
     let own = upstream.digest("team/a:1");
     let kubefile = "FROM scratch\nCOPY manifests manifests\nCMD [\"curl -fsS http://$(registryDomain):$(registryPort)/v2/team/b/tags/list\", \
          \"skopeo copy -q --src-tls-verify=false docker://$registryDomain:$registryPort/team/a:1 dir:pulled && cat pulled/manifest.json\", \
+         \"skopeo login --authfile auth.json --tls-verify=false -u $registryUsername -p $registryPassword $registryDomain:$registryPort\", \
+         \"curl -fsS -u $registryUsername:$registryPassword http://$registryDomain:$registryPort/v2/ && echo known\", \
          \"curl -fsS -o /dev/null http://$registryDomain:$registryPort/v2/team/a/manifests/DIGEST && echo pinned\"]\n";
     fs::write(format!("{context}/Kubefile"), kubefile.replace("DIGEST", &own)).unwrap();
     let index: Value = serde_json::from_slice(&upstream.raw("team/a:1")).unwrap();
@@ -215,7 +244,8 @@ fn commands_of_a_run_find_what_is_carried_in_a_registry_of_their_own() {
     upstream.stop();
     let said = sandbox.sealos(&["run", "app:run"]);
     assert_eq!(said.code, Some(0), "{}\n{}", said.stdout, said.stderr);
-    for part in ["\"tags\":[\"1\"]", "application/vnd.oci.image.config.v1+json", "pinned"] {
+    for part in ["\"tags\":[\"1\"]", "application/vnd.oci.image.config.v1+json", "Login Succeeded!", "known", "pinned"]
+    {
         assert!(said.stdout.contains(part), "`{part}` is not in {}", said.stdout);
     }
     // The old form is served as well, without the index, which it does not hold.

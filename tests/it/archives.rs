@@ -142,3 +142,41 @@ fn a_patch_holds_what_was_added_and_changed() {
     let said = sandbox.sealos(&["diff", "--patch", "p.zip", "app:v1", "app:v2"]);
     assert_eq!(said.code, Some(2));
 }
+
+#[test]
+fn a_patch_keeps_links() {
+    let sandbox = Sandbox::new();
+    for (name, files) in [("v1", &[("d/kept", "0")][..]), ("v2", &[("d/kept", "0"), ("d/one", "1"), ("e/kept", "0")])] {
+        let context = sandbox.path(name);
+        for (path, text) in files {
+            fs::create_dir_all(context.join(path).parent().unwrap()).unwrap();
+            fs::write(context.join(path), text).unwrap();
+        }
+        fs::write(context.join("Kubefile"), "FROM scratch\nCOPY . .\n").unwrap();
+        if name == "v2" {
+            fs::hard_link(context.join("d/one"), context.join("e/two")).unwrap();
+            std::os::unix::fs::symlink("d", context.join("to-d")).unwrap();
+        }
+        let built = sandbox.sealos(&["build", "-q", "-t", &format!("links:{name}"), context.to_str().unwrap()]);
+        assert_eq!(built.code, Some(0), "{}", built.stderr);
+    }
+    let said = sandbox.sealos(&["diff", "--patch", "p.tar", "links:v1", "links:v2"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let mut tar = content::tar::TarReader::new(fs::File::open(sandbox.path("p.tar")).unwrap());
+    let mut found = Vec::new();
+    while let Some(entry) = tar.next().unwrap() {
+        let kind = match &entry.kind {
+            content::tar::EntryKind::Directory => "directory".to_owned(),
+            content::tar::EntryKind::File { size } => format!("{size} bytes"),
+            content::tar::EntryKind::HardLink { target } => format!("= {}", String::from_utf8_lossy(target)),
+            content::tar::EntryKind::Symlink { target } => format!("-> {}", String::from_utf8_lossy(target)),
+            other => format!("{other:?}"),
+        };
+        found.push((String::from_utf8(entry.path).unwrap(), kind));
+    }
+    // Content comes in the order of the layer.
+    found[2..].sort();
+    let want =
+        [("e", "directory"), ("to-d", "-> d"), ("d/one", "1 bytes"), ("e/kept", "1 bytes"), ("e/two", "= d/one")];
+    assert_eq!(found, want.map(|(path, kind)| (path.to_owned(), kind.to_owned())));
+}

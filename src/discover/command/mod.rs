@@ -2,6 +2,7 @@
 //! apply.
 
 pub(crate) mod helm;
+mod kubectl;
 pub(crate) mod shell;
 
 use content::Origin;
@@ -9,7 +10,8 @@ use content::Origin;
 use super::found::{Findings, From};
 use super::text::{definite, guessed};
 use helm::HelmCall;
-use shell::{Certainty, Dialect, Simple, Variables, Word};
+use kubectl::KubectlCall;
+use shell::{Certainty, Dialect, Input, Simple, Variables, Word};
 
 /// What a text of commands asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,8 +76,20 @@ fn read(
     reader.asked
 }
 
-/// Programs that run the one that follows.
-const WRAPPERS: [&str; 9] = ["sudo", "env", "exec", "command", "nohup", "nice", "eval", "time", "xargs"];
+/// Programs that run the one that follows, with their flags that take a word.
+const WRAPPERS: [(&str, &[&str]); 11] = [
+    ("sudo", &["-u", "-g", "-h", "-p", "-C", "-T"]),
+    ("env", &["-u", "-C", "-S"]),
+    ("timeout", &["-k", "-s"]),
+    ("nice", &["-n"]),
+    ("ionice", &["-c", "-n"]),
+    ("xargs", &["-I", "-n", "-P", "-L", "-d", "-a"]),
+    ("exec", &["-a"]),
+    ("command", &[]),
+    ("nohup", &[]),
+    ("eval", &[]),
+    ("time", &["-f", "-o"]),
+];
 
 struct Reader<'a> {
     place: CommandPlace<'a>,
@@ -96,16 +110,14 @@ impl Reader<'_> {
     fn command(&mut self, command: &Simple) {
         let mut words = &command.words[..];
         while let Some((first, rest)) = words.split_first() {
-            let is_wrapper = WRAPPERS.contains(&first.text.as_str());
-            let is_timeout = first.text == "timeout";
-            // What stands between a wrapper and its program are flags and assignments.
-            match is_wrapper || is_timeout {
-                true => {
-                    let skip = rest.iter().take_while(|word| word.text.starts_with('-') || word.text.contains('='));
-                    words = &rest[(skip.count() + usize::from(is_timeout)).min(rest.len())..];
-                }
-                false => break,
+            let Some((_, valued)) = WRAPPERS.iter().find(|(name, _)| *name == first.text) else { break };
+            // What stands between a wrapper and its program are flags and assignments, and how long a timeout is.
+            let mut skipped = 0;
+            while let Some(word) = rest.get(skipped).filter(|it| it.text.starts_with('-') || it.text.contains('=')) {
+                skipped += 1 + usize::from(valued.contains(&word.text.as_str()));
             }
+            skipped += usize::from(first.text == "timeout");
+            words = &rest[skipped.min(rest.len())..];
         }
         let Some((program, rest)) = words.split_first() else { return };
         let name = program.text.rsplit('/').next().unwrap_or_default();
@@ -115,6 +127,14 @@ impl Reader<'_> {
                 None => self.guess(command),
             },
             "kubectl" | "k3s" | "k" => self.kubectl(rest, command),
+            "kustomize" => {
+                if let [verb, directory, ..] = &KubectlCall::parse(rest).plain[..]
+                    && *verb == "build"
+                {
+                    let wanted = self.wanted(directory, command);
+                    self.asked.kustomizations.push(wanted);
+                }
+            }
             "sh" | "bash" | "ash" | "dash" | "source" | "." => self.shell(rest, command),
             _ if program.text.contains('/') && program.certainty == Certainty::Known => {
                 self.script(program, rest, command);
@@ -129,39 +149,62 @@ impl Reader<'_> {
             Some(word) if word.text == "kubectl" => &words[1..],
             _ => words,
         };
-        let verb = words.iter().map(|word| word.text.as_str()).find(|word| !word.starts_with('-'));
-        let mut rest = words;
-        while let Some((word, after)) = rest.split_first() {
-            rest = after;
-            let (flag, value) = match word.text.split_once('=') {
-                Some((flag, value)) if flag.starts_with('-') => (flag, Some(value)),
-                _ => (word.text.as_str(), after.first().map(|next| next.text.as_str())),
-            };
-            let values = value.unwrap_or_default().split(',').filter(|path| !path.is_empty() && *path != "-");
-            let wanted = |path: &str, rule: &str| Wanted {
-                path: path.to_owned(),
-                origin: self.origin(command, rule),
-                arguments: Vec::new(),
-            };
-            match (verb, flag) {
-                (Some("apply" | "create" | "replace"), "-f" | "--filename") => {
-                    let found: Vec<Wanted> = values.map(|path| wanted(path, "kubectl command")).collect();
-                    self.asked.manifests.extend(found);
+        let call = KubectlCall::parse(words);
+        match call.plain.as_slice() {
+            ["apply" | "create" | "replace", ..] => {
+                let files: Vec<Wanted> = call.paths("--filename").map(|path| self.wanted(path, command)).collect();
+                let built: Vec<Wanted> = call.paths("--kustomize").map(|path| self.wanted(path, command)).collect();
+                self.asked.manifests.extend(files);
+                self.asked.kustomizations.extend(built);
+                if call.reads_input() {
+                    self.input(command);
                 }
-                (Some("apply" | "create" | "replace"), "-k" | "--kustomize") => {
-                    let found: Vec<Wanted> = values.map(|path| wanted(path, "kubectl command")).collect();
-                    self.asked.kustomizations.extend(found);
-                }
-                (Some("run" | "create" | "debug"), "--image") => self.take(value.unwrap_or_default(), command),
-                (Some("set"), _) if words.iter().any(|word| word.text == "image") => {
-                    if let Some((_, image)) = word.text.split_once('=').filter(|(name, _)| !name.starts_with('-')) {
-                        self.take(image, command);
-                    }
-                }
-                _ => {}
             }
+            ["kustomize", directory, ..] => {
+                let wanted = self.wanted(directory, command);
+                self.asked.kustomizations.push(wanted);
+            }
+            ["set", "image", changes @ ..] => {
+                let images = changes.iter().filter_map(|word| word.split_once('='));
+                images.for_each(|(_, image)| self.take(image, command));
+            }
+            _ => {}
+        }
+        if let Some("run" | "create" | "debug") = call.plain.first().copied() {
+            call.values("--image").for_each(|image| self.take(image, command));
         }
         self.guess(command);
+    }
+
+    fn wanted(&self, path: &str, command: &Simple) -> Wanted {
+        Wanted { path: path.to_owned(), origin: self.origin(command, "kubectl command"), arguments: Vec::new() }
+    }
+
+    /// What a command is given to apply on its standard input. Here-documents are looked at by themselves.
+    fn input(&mut self, command: &Simple) {
+        let files: Vec<&str> = match &command.input {
+            None => Vec::new(),
+            Some(Input::File(path)) => vec![path],
+            Some(Input::Pipe(words)) => {
+                let program = words.first().map_or("", |word| word.text.rsplit('/').next().unwrap_or_default());
+                match program {
+                    "cat" => {
+                        words[1..].iter().map(|word| word.text.as_str()).filter(|it| !it.starts_with('-')).collect()
+                    }
+                    // Their own calls say what they print.
+                    "helm" | "helm3" | "helm4" | "kubectl" | "k3s" | "k" | "kustomize" | "echo" | "printf" => {
+                        Vec::new()
+                    }
+                    _ => {
+                        let text = format!("`{program}` makes what is applied here; its images are not known");
+                        self.findings.note(self.origin(command, "kubectl command"), text);
+                        Vec::new()
+                    }
+                }
+            }
+        };
+        let files: Vec<Wanted> = files.into_iter().map(|path| self.wanted(path, command)).collect();
+        self.asked.manifests.extend(files);
     }
 
     fn take(&mut self, image: &str, command: &Simple) {
@@ -180,7 +223,7 @@ impl Reader<'_> {
             true => {
                 let cut = shell::parse(&program.text, Dialect::Script, &mut Variables::new());
                 for inner in cut.commands {
-                    self.command(&Simple { line: command.line, words: inner.words });
+                    self.command(&Simple { line: command.line, ..inner });
                 }
             }
             false => self.script(program, rest, command),
@@ -214,13 +257,16 @@ mod tests {
     #[test]
     fn commands_name_charts_manifests_scripts_and_images() {
         let text = "cp opt/helm /usr/bin/ && helm upgrade -i app charts/app -n ns -f charts/app.values.yaml --set a=$(A),b=2 --wait\n\
-                    kubectl apply -f manifests/a.yaml,manifests/b -R; kubectl apply -k overlay\n\
-                    sudo timeout 5m bash -x scripts/install.sh one $(A)\n\
+                    kubectl -n ns apply -f manifests/a.yaml,manifests/b -R; kubectl apply -k overlay\n\
+                    sudo -u root nice -n 5 timeout -k 1 5m bash -x scripts/install.sh one $(A)\n\
                     ./run.sh\n\
                     kubectl set image deploy/x c=nginx:2\n\
                     kubectl run t --image=busybox --restart=Never\n\
                     sh -c 'helm install y ./charts/y'\n\
-                    crictl pull quay.io/x/y:1\n";
+                    crictl pull quay.io/x/y:1\n\
+                    cat a.yaml b.yaml | kubectl apply -f - && kubectl apply -f - < c.yaml\n\
+                    kustomize build over | kubectl apply -f -; kubectl kustomize under | kubectl apply -f -\n\
+                    sed s/A/B/ d.yaml |\n kubectl apply -f -\n";
         let place = CommandPlace { file: "Kubefile", line: 10, what: "CMD" };
         let mut variables: Variables = [("A".to_owned(), Some("1".to_owned()))].into();
         let mut findings = Findings::new(Ignore::default());
@@ -229,8 +275,10 @@ mod tests {
         assert_eq!(charts, [("charts/app", Some(10)), ("./charts/y", Some(16))]);
         assert_eq!(asked.charts[0].set, ["a=1,b=2"]);
         let paths = |wanted: &[Wanted]| wanted.iter().map(|w| w.path.clone()).collect::<Vec<_>>();
-        assert_eq!(paths(&asked.manifests), ["manifests/a.yaml", "manifests/b"]);
-        assert_eq!(paths(&asked.kustomizations), ["overlay"]);
+        assert_eq!(paths(&asked.manifests), ["manifests/a.yaml", "manifests/b", "a.yaml", "b.yaml", "c.yaml"]);
+        assert_eq!(paths(&asked.kustomizations), ["overlay", "over", "under"]);
+        let notes: Vec<_> = findings.notes().map(|note| (note.origin.line, note.text.as_str())).collect();
+        assert_eq!(notes, [(Some(21), "`sed` makes what is applied here; its images are not known")]);
         assert_eq!(paths(&asked.scripts), ["scripts/install.sh", "./run.sh"]);
         assert_eq!(asked.scripts[0].arguments, ["one", "1"]);
         let images: Vec<_> = findings.images().map(|f| f.reference.familiar()).collect();

@@ -30,6 +30,17 @@ pub(crate) struct Simple {
     /// The line it begins in, from 1.
     pub(crate) line: usize,
     pub(crate) words: Vec<Word>,
+    /// What its standard input is, where the text says so; a here-document is among the documents.
+    pub(crate) input: Option<Input>,
+}
+
+/// What a command reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A file, as it is written.
+    File(String),
+    /// What another command prints; its words.
+    Pipe(Vec<Word>),
 }
 
 /// Whose rules a text follows.
@@ -71,6 +82,8 @@ pub(crate) fn parse(text: &str, dialect: Dialect, variables: &mut Variables) -> 
         command: Simple::default(),
         word: None,
         pending: Vec::new(),
+        file: None,
+        pipe: None,
     };
     cutter.run();
     cutter.found
@@ -87,6 +100,10 @@ struct Cutter<'a> {
     word: Option<Word>,
     /// Delimiters of here-documents that begin after this line.
     pending: Vec<Delimiter>,
+    /// The file that the command at hand reads.
+    file: Option<String>,
+    /// The words of the command whose output the command at hand reads.
+    pipe: Option<Vec<Word>>,
 }
 
 struct Delimiter {
@@ -164,6 +181,11 @@ impl Cutter<'_> {
         self.end_word();
         let mut command = std::mem::take(&mut self.command);
         self.assignments(&mut command.words);
+        let file = self.file.take();
+        if !command.words.is_empty() {
+            let pipe = self.pipe.take();
+            command.input = file.map(Input::File).or(pipe.map(Input::Pipe));
+        }
         let is_loop = command.words.first().is_some_and(|word| word.text == "for");
         if is_loop && let Some(name) = command.words.get(1) {
             self.variables.insert(name.text.clone(), None);
@@ -195,7 +217,12 @@ impl Cutter<'_> {
     }
 
     fn operator(&mut self, c: char) {
+        let is_pipe = c == '|' && self.peek(0) != Some('|');
         self.end_command();
+        // A subshell reads what it is given.
+        if c != '(' {
+            self.pipe = self.found.commands.last().filter(|_| is_pipe).map(|command| command.words.clone());
+        }
         // `>&1` and `&>` are redirections, and `;;` one separator.
         while self.peek(0) == Some(c) && c != '(' && c != ')' {
             self.next();
@@ -393,10 +420,14 @@ impl Cutter<'_> {
             self.pending.push(Delimiter { word, strip_tabs });
             return;
         }
+        let is_file = c == '<' && self.peek(0).is_some_and(|c| !matches!(c, '<' | '>' | '&' | '('));
         while self.peek(0).is_some_and(|c| matches!(c, '<' | '>' | '&' | '|')) {
             self.next();
         }
-        self.raw_word();
+        let word = self.raw_word();
+        if is_file {
+            self.file = Some(word);
+        }
     }
 
     /// The next word, without its quotes and without looking at variables.

@@ -1,5 +1,8 @@
 //! What manifests give: the traps of text searches, and the shapes of custom resources.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 use crate::discover::Ignore;
 
@@ -176,4 +179,77 @@ fn strings_that_look_like_images_are_reported_and_not_taken() {
     let findings = find(text);
     assert!(images(&findings).is_empty());
     assert_eq!(likely(&findings), ["ghcr.io/x/y:latest", "q.example/team/runner:1.2"]);
+}
+
+/// What charts and operators of the field hide from a search for `image:`.
+#[test]
+fn names_in_parts_in_scripts_and_in_configuration_are_found() {
+    let config =
+        |name: &str, data: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n{data}");
+    let container =
+        |more: &str| format!("apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - name: c\n    image: op:1\n{more}");
+    for (title, text, want) in [
+        (
+            "istio's injector",
+            config("istio-sidecar-injector", "  values: |\n    {\"global\": {\"hub\": \"docker.io/istio\",\n      \"tag\": \"1.22.0\", \"proxy\": {\"image\": \"proxyv2\"}}}\n"),
+            &["docker.io/istio/proxyv2:1.22.0 6 istio injection"][..],
+        ),
+        (
+            "trivy-operator",
+            config("t", "  trivy.repository: ghcr.io/aquasecurity/trivy\n  trivy.tag: 0.50.1\n  node.collector.imageRef: ghcr.io/aquasecurity/collector:1\n"),
+            &["ghcr.io/aquasecurity/collector:1 7 field", "ghcr.io/aquasecurity/trivy:0.50.1 5 pair"],
+        ),
+        (
+            "velero's helper",
+            config("v", "  image: velero/velero-restore-helper:v1.10\n"),
+            &["velero/velero-restore-helper:v1.10 5 field"],
+        ),
+        (
+            "GitLab's runner",
+            config("g", "  config.toml: |\n    [[runners]]\n    url = \"https://gitlab.example:443\"\n    [runners.kubernetes]\n    image = \"ubuntu:22.04\"\n    helper_image = 'gitlab/helper:1' # why\n"),
+            &["gitlab/helper:1 10 line", "ubuntu:22.04 9 line"],
+        ),
+        (
+            "JupyterHub",
+            config("j", "  values.yaml: |\n    singleuser:\n      image: {name: jupyterhub/k8s-singleuser-sample, tag: 3.3.0}\n"),
+            &["jupyterhub/k8s-singleuser-sample:3.3.0 7 field"],
+        ),
+        (
+            "Airflow",
+            container("    env:\n    - {name: AIRFLOW__KUBERNETES__WORKER_CONTAINER_REPOSITORY, value: apache/airflow}\n    - {name: AIRFLOW__KUBERNETES__WORKER_CONTAINER_TAG, value: 2.8.1}\n"),
+            &["apache/airflow:2.8.1 8 pair", "op:1 6 pod"],
+        ),
+        (
+            "sources are no images",
+            container("    env:\n    - {name: GIT_REPOSITORY, value: github.com/team/app}\n    - {name: GIT_TAG, value: v1}\n"),
+            &["op:1 6 pod"],
+        ),
+        (
+            "Consul",
+            container("    command:\n    - /bin/sh\n    - -ec\n    - |\n      consul-k8s-control-plane inject-connect \\\n        -consul-image=\"hashicorp/consul:1.18\" \\\n        -other-image hashicorp/other:1\n"),
+            &["hashicorp/consul:1.18 12 image argument", "hashicorp/other:1 13 image argument", "op:1 6 pod"],
+        ),
+        ("a flag with one dash", container("    args: [-image=a/b:1, --worker.image, a/c:1]\n"), &["a/b:1 7 image argument", "a/c:1 7 image argument", "op:1 6 pod"]),
+        (
+            "linkerd's annotations",
+            "apiVersion: v1\nkind: Namespace\nmetadata:\n  annotations:\n    config.linkerd.io/proxy-image: cr.l5d.io/linkerd/proxy\n    config.linkerd.io/proxy-version: edge-24.1\n".to_owned(),
+            &["cr.l5d.io/linkerd/proxy:edge-24.1 5 pair"],
+        ),
+        (
+            "other annotations",
+            "apiVersion: operators.coreos.com/v1alpha1\nkind: ClusterServiceVersion\nmetadata:\n  annotations: {containerImage: quay.io/op/op:1, x.example/agent-image: a/b:2, x.example/pull: Always}\n".to_owned(),
+            &["a/b:2 4 image annotation", "quay.io/op/op:1 4 image annotation"],
+        ),
+        (
+            "older shapes of values",
+            "apiVersion: acme.example/v1\nkind: Widget\nspec:\n  a: {image: team/a, imageTag: 1}\n  b: {imageRepository: team/b, imageTag: 2, imageRegistry: r.example}\n  c: {image: team/c, tag: 3}\n  d: {image: 'team/d:4', tag: 5}\n".to_owned(),
+            &["r.example/team/b:2 5 field", "team/a:1 4 field", "team/c:3 6 field", "team/d:4 7 field"],
+        ),
+    ] {
+        let findings = find(&text);
+        let mut found = images(&findings);
+        found.sort();
+        assert_eq!(found, want, "{title}: {text}");
+        assert_eq!(findings.mistakes().count(), 0, "{title}");
+    }
 }
