@@ -2,7 +2,7 @@
 
 use crate::sandbox::{Said, Sandbox, golden};
 
-const VERBS: [&str; 38] = [
+const VERBS: [&str; 39] = [
     "add",
     "apply",
     "apps",
