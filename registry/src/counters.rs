@@ -89,6 +89,8 @@ pub struct Counters {
     pub upstream_stale: Counter,
     /// Requests to an upstream that failed.
     pub upstream_failures: Counter,
+    /// What came from upstreams and could not be kept here.
+    pub upstream_unkept: Counter,
     /// Bytes fetched from upstreams.
     pub upstream_bytes: Counter,
     /// Blobs that garbage collection removed.
@@ -146,6 +148,7 @@ impl Counters {
             upstream_hits: Counter::default(),
             upstream_stale: Counter::default(),
             upstream_failures: Counter::default(),
+            upstream_unkept: Counter::default(),
             upstream_bytes: Counter::default(),
             collected: Counter::default(),
             freed: Counter::default(),

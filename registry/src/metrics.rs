@@ -167,6 +167,7 @@ fn figures(out: &mut Exposition, counters: &Counters) {
         ("upstream_misses_total", "Requests for what only an upstream had.", &c.upstream_misses),
         ("upstream_stale_total", "Requests answered from here because an upstream did not answer.", &c.upstream_stale),
         ("upstream_failures_total", "Requests to upstreams that failed.", &c.upstream_failures),
+        ("upstream_unkept_total", "What upstreams gave and could not be kept here.", &c.upstream_unkept),
         ("upstream_bytes_total", "Bytes fetched from upstreams.", &c.upstream_bytes),
         ("gc_blobs_total", "Blobs that garbage collection removed.", &c.collected),
         ("gc_bytes_total", "Bytes that garbage collection freed.", &c.freed),

@@ -23,6 +23,16 @@ pub enum Completeness {
     Sparse,
 }
 
+/// Whether a client that wants a blob is sent to where the blob lies, if that is a place which it can read itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redirects {
+    /// The bytes go through the registry.
+    #[default]
+    Never,
+    /// With 307 and a URL that is good for some minutes.
+    ToStore,
+}
+
 /// How a registry serves.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
@@ -30,6 +40,8 @@ pub struct ServeOptions {
     pub mode: Mode,
     /// Whether a manifest is taken whose blobs are not all there.
     pub completeness: Completeness,
+    /// Whether clients are sent elsewhere for blobs.
+    pub redirects: Redirects,
     /// The largest manifest, in bytes.
     pub manifest_limit: usize,
     /// The largest head of a request (request line and header fields), in bytes.
@@ -62,6 +74,7 @@ impl Default for ServeOptions {
         Self {
             mode: Mode::Writable,
             completeness: Completeness::Required,
+            redirects: Redirects::Never,
             manifest_limit: 4 << 20,
             head_limit: 32 << 10,
             connections: 4096,

@@ -54,8 +54,10 @@ pub enum CarriedForm {
     /// As images beside the image.
     #[default]
     Native,
-    /// In a layer of the image.
+    /// In a layer of the image, for its platform.
     Layer,
+    /// In a layer of the image, for every platform that each of them has.
+    WholeLayer,
 }
 
 /// What is carried.
@@ -65,6 +67,19 @@ pub struct Carried {
     pub lock: ImageLock,
     /// How.
     pub form: CarriedForm,
+}
+
+impl Carried {
+    /// The platforms that the layer of one platform's image holds.
+    pub(crate) fn platforms_beside(&self, platform: &Platform) -> Vec<String> {
+        match self.form {
+            CarriedForm::WholeLayer => {
+                let platforms = self.lock.images.iter().flat_map(|image| &image.platforms);
+                platforms.map(|it| it.platform.clone()).collect()
+            }
+            CarriedForm::Native | CarriedForm::Layer => vec![platform.normalised().to_string()],
+        }
+    }
 }
 
 /// Which paths of the context COPY and ADD do not see.
@@ -110,7 +125,7 @@ fn is_below(path: &[u8]) -> bool {
     path.strip_prefix(REGISTRY).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// The layer that holds `registry/` with the images for a platform; none if there are none.
+/// The layer that holds `registry/` with the images for some platforms; none if there are none.
 ///
 /// # Errors
 /// When it cannot be stored.
@@ -118,10 +133,10 @@ pub(crate) fn registry_layer(
     store: &Disk,
     observer: &dyn BuildObserver,
     layers: &Layers<'_>,
-    (lock, platform): (&ImageLock, &Platform),
+    (lock, platforms): (&ImageLock, &[String]),
     timestamp: i64,
 ) -> Result<Option<CachedLayer>, BuildError> {
-    let directory = RegistryDirectory::new(store, lock, &[platform.normalised().to_string()]);
+    let directory = RegistryDirectory::new(store, lock, platforms);
     for collision in directory.collisions() {
         observer.event(&BuildEvent::Warning(collision.clone()));
     }

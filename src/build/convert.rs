@@ -73,9 +73,10 @@ pub fn convert(
     for (image, platform) in opened {
         let mut config = image.config;
         let mut layers = image.layers;
-        if form == CarriedForm::Layer {
+        if form != CarriedForm::Native {
+            let own = [platform.normalised().to_string()];
             let made = Layers::new(store, LayerOptions::default(), CacheUse::Use)?;
-            if let Some(layer) = registry_layer(store, observer, &made, (&locked, &platform), timestamp)? {
+            if let Some(layer) = registry_layer(store, observer, &made, (&locked, &own), timestamp)? {
                 layers.push(layer.info());
                 config.history.push(History {
                     created: Some(rfc3339(timestamp)),
@@ -93,8 +94,8 @@ pub fn convert(
         (CarriedForm::Native, _) => {
             assemble(store, &Assembly { roots: &roots, lock: &locked, annotations: BTreeMap::new() })?
         }
-        (CarriedForm::Layer, [one]) => Descriptor { platform: None, ..one.manifest.clone() },
-        (CarriedForm::Layer, several) => image::store_index(store, several, Format::Oci, &BTreeMap::new())?,
+        (_, [one]) => Descriptor { platform: None, ..one.manifest.clone() },
+        (_, several) => image::store_index(store, several, Format::Oci, &BTreeMap::new())?,
     };
     Ok(Converted { root, carried })
 }

@@ -257,8 +257,9 @@ impl<'w> Shared<'_, 'w> {
             Layering::Squashed => self.squash(&mut state)?,
         };
         self.complete(&mut state);
-        if let Some(carried) = carried.filter(|carried| carried.form == CarriedForm::Layer) {
-            let (store, observer, what) = (self.world.store, self.world.observer, (&carried.lock, platform));
+        if let Some(carried) = carried.filter(|carried| carried.form != CarriedForm::Native) {
+            let (store, observer) = (self.world.store, self.world.observer);
+            let what = (&carried.lock, &carried.platforms_beside(platform)[..]);
             let layer = carrying::registry_layer(store, observer, self.layers, what, self.timestamp)?;
             if let Some(layer) = layer {
                 layers.push(layer.info());

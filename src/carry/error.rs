@@ -114,6 +114,9 @@ impl CarryError {
                 Some("correct the names; leave images out in .sealignore, or pass `--ignore-missing NAME`".to_owned())
             }),
             Self::NotLocked { .. } => Some("`sealos images update` writes the lock anew".to_owned()),
+            Self::Rules { .. } => Some(
+                "a rule has a `name` and, most often, `for: [GROUP/KIND]` with `images: [PATH]`; without the file only the rules of the program count".to_owned(),
+            ),
             Self::Archive { source, .. } => source.help(),
             Self::SeveralInArchive { .. } => Some("say which one: `oci-archive:FILE:NAME@NEWNAME`".to_owned()),
             Self::NamelessArchive { .. } => Some("name it: `oci-archive:FILE@NAME:TAG`".to_owned()),

@@ -101,15 +101,19 @@ fn build(scan: &Scan<'_>, directory: &str) -> Result<String, CarryError> {
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let reason = format!("cannot build the kustomization `{directory}`: {}", said.trim());
-            return Err(CarryError::Program { program: program.to_owned(), reason, help: None });
+            let help = format!("correct it; or {}", instead(directory));
+            return Err(CarryError::Program { program: program.to_owned(), reason, help: Some(help) });
         }
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(CarryError::Program {
         program: "kubectl".to_owned(),
         reason: format!("is needed to build the kustomization `{directory}`, and neither it nor `kustomize` is here"),
-        help: Some(format!(
-            "install kubectl or kustomize; or put `./{directory}` on a line of .sealignore and list its images in a file of images/shim"
-        )),
+        help: Some(format!("install kubectl or kustomize; or {}", instead(directory))),
     })
+}
+
+/// What to do without what a kustomization makes.
+fn instead(directory: &str) -> String {
+    format!("put `./{directory}` on a line of .sealignore and list its images in a file of images/shim")
 }

@@ -156,13 +156,16 @@ pub(crate) fn tell(findings: &Findings, reporter: &dyn Reporter) {
     }
     let likely: Vec<String> =
         findings.likely().map(|found| format!("{} ({})", found.reference, found.origins[0])).collect();
-    if !likely.is_empty() {
-        let text = format!(
-            "not carried, though it looks like an image: {}; list it in a file of images/shim, write a rule in images.rules.yaml, or put it into .sealignore",
-            likely.join(", ")
-        );
-        reporter.event(&Event::Warning(text));
-    }
+    let what = "list it in a file of images/shim, write a rule in images.rules.yaml, or put it into .sealignore";
+    let text = match &likely[..] {
+        [] => return,
+        [one] => format!("not carried, though it looks like an image: {one}; {what}"),
+        many => {
+            let what = what.replace(" it ", " each ");
+            format!("not carried, though they look like images; {what}:\n  {}", many.join("\n  "))
+        }
+    };
+    reporter.event(&Event::Warning(text));
 }
 
 /// The registries that images come from, with a client each.
@@ -237,7 +240,11 @@ impl Carrier for BuildCarrier<'_> {
             write_lock(&lock_path, &gathered.lock)?;
         }
         let lock = self.with_bases(order, gathered.lock)?;
-        Ok(Carried { lock, form: self.flags.carry.into() })
+        let form = match (self.flags.carry, self.flags.every_platform) {
+            (Form::Layer, true) => CarriedForm::WholeLayer,
+            (form, _) => form.into(),
+        };
+        Ok(Carried { lock, form })
     }
 }
 

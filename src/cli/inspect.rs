@@ -10,7 +10,8 @@ use super::locate::{self, Located};
 use super::registry::Registry;
 use super::show::{self, Format};
 use super::summary::{PlatformImage, Summary, summarise};
-use super::world::World;
+use super::world::{Silence, World};
+use crate::report::Event;
 
 /// Show everything about images
 ///
@@ -69,10 +70,15 @@ impl Inspect {
             let found = locate::with(world, &self.registry, name, |found| self.look(name, found));
             match found {
                 Ok(Answer::Bytes(bytes)) => world.out.write_all(&bytes).map_err(CommandError::Output)?,
-                Ok(Answer::Document(document)) => match &format {
-                    Some(format) => world.say(format.render(&document)?)?,
-                    None => documents.push(document),
-                },
+                Ok(Answer::Document(document)) => {
+                    if self.images && document["images"].as_array().is_some_and(Vec::is_empty) {
+                        unlocked(world, name);
+                    }
+                    match &format {
+                        Some(format) => world.say(format.render(&document)?)?,
+                        None => documents.push(document),
+                    }
+                }
                 Err(error) => errors.push(error),
             }
         }
@@ -126,6 +132,16 @@ impl Inspect {
 enum Answer {
     Bytes(Vec<u8>),
     Document(Value),
+}
+
+/// Says where to look for what an image holds that has no image lock.
+fn unlocked(world: &World<'_>, name: &str) {
+    let reporter = world.reporter(Silence::Unasked);
+    let text = format!(
+        "`{name}` has no image lock; `sealos images list {name}` says what it asks for, and what is in its `registry/`"
+    );
+    reporter.event(&Event::Warning(text));
+    reporter.finish();
 }
 
 /// The keys of the Go sealos (`Name`, `FromImageDigest`, `FromImageID`, `OCIv1`) and what else is worth knowing.

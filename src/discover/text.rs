@@ -56,11 +56,13 @@ const REGISTRIES: &[&str] = &[
 ];
 
 /// Endings of registries that people have of their own at large providers.
-const PROVIDERS: &[&str] = &[".gcr.io", ".pkg.dev", ".azurecr.io", ".amazonaws.com", ".aliyuncs.com", ".icr.io"];
+const PROVIDERS: &[&str] = &[".gcr.io", ".pkg.dev", ".azurecr.io", ".aliyuncs.com", ".icr.io"];
 
 /// Whether a registry serves images to everybody.
 pub(crate) fn is_well_known(registry: &str) -> bool {
-    REGISTRIES.contains(&registry) || PROVIDERS.iter().any(|end| registry.ends_with(end))
+    // Most hosts of Amazon's serve something else.
+    let is_amazons = registry.contains(".dkr.ecr.") && registry.contains(".amazonaws.com");
+    REGISTRIES.contains(&registry) || is_amazons || PROVIDERS.iter().any(|end| registry.ends_with(end))
 }
 
 /// The names of images that a text seems to hold, among other things. A guess: for reports.
@@ -141,6 +143,8 @@ mod tests {
             ("run docker.io/library/nginx now.", &["docker.io/library/nginx"]),
             (digest.as_str(), &[&digest[4..digest.len() - 5]]),
             ("{\"image\":\"hub.example/a/b:1.2\"}", &["hub.example/a/b:1.2"]),
+            ("on 1.dkr.ecr.eu-west-1.amazonaws.com/app now", &["1.dkr.ecr.eu-west-1.amazonaws.com/app"]),
+            ("eks.amazonaws.com/compute-type", &[]),
             ("nginx:1", &[]),
             ("host.example:8080", &[]),
             ("svc.ns.svc/path:8080", &[]),

@@ -58,10 +58,18 @@ fn a_cluster_image_is_an_index_with_root_carried_and_lock() {
     assert_eq!(images[0]["origins"][0]["line"], 7);
     assert_eq!(images[1]["origins"][0]["file"], "images/shim/list");
 
+    // What is carried is no name of the whole.
+    let carried = images[0]["platforms"][0]["digest"].as_str().unwrap();
+    sandbox.sealos(&["rmi", carried]).refused(&[carried]);
+
     // The same in another place, at another time, in another store.
     let other = Sandbox::new();
     let again = self::context(&other, &upstream);
-    assert_eq!(other.sealos(&["build", "-q", "-t", "other:1", &again]).fine(), id);
+    run("find", &[&again, "-exec", "touch", "-d", "2001-02-03", "{}", "+"]);
+    assert_eq!(other.sealos(&["build", "-q", "--lock", "--jobs", "1", "-t", "other:1", &again]).fine(), id);
+    assert_eq!(sandbox.sealos(&["build", "-q", "--lock", "-t", "app:v1", &context]).fine(), id);
+    let written = |context: &str| fs::read(format!("{context}/images.lock.json")).unwrap();
+    assert_eq!(written(&context), written(&again));
     // Nothing carried: a plain image.
     sandbox.sealos(&["build", "-q", "--no-carry", "-t", "plain:1", &context]).fine();
     assert_eq!(raw(&sandbox, "plain:1")["config"]["mediaType"], "application/vnd.oci.image.config.v1+json");

@@ -92,6 +92,19 @@ fn the_layer_form_is_served_by_dockers_registry_and_converts_there_and_back() {
         run("skopeo", &["copy", "-q", "--src-tls-verify=false", &format!("docker://{}", theirs.name(name)), &to]);
     }
 
+    let said = sandbox.sealos(&["inspect", "--images", "app:layer"]);
+    assert!(said.stderr.contains("`sealos images list app:layer`"), "{}", said.stderr);
+    // With all platforms, tags stand for the upstream's own indexes.
+    let out = sandbox.out();
+    sandbox.sealos(&["build", "-q", "--carry", "layer", "--all", "-t", "app:all", "-o", &out, &context]).fine();
+    let theirs = Upstream::over(Path::new(&out).join("registry"));
+    for name in ["team/a:1", "team/b:1"] {
+        assert_eq!(theirs.digest(name), upstream.digest(name), "{name}");
+        let to = format!("dir:{}", sandbox.at(&name.replace(['/', ':'], "-all-")));
+        let from = format!("docker://{}", theirs.name(name));
+        run("skopeo", &["copy", "-q", "--all", "--src-tls-verify=false", &from, &to]);
+    }
+
     // There and back: what is carried stays what it is.
     sandbox.sealos(&["convert", "-q", "--carry", "layer", "-t", "app:converted", "app:v1"]).fine();
     sandbox.sealos(&["convert", "-q", "--carry", "native", "-t", "app:native", "app:converted"]).fine();

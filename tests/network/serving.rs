@@ -24,7 +24,7 @@ pub(crate) struct Served {
 const LONG: Duration = Duration::from_secs(240);
 
 impl Served {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let watched = watch(&child);
         let line = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
@@ -55,16 +55,16 @@ impl Served {
         self.url.split_once("://").unwrap().1
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
-    fn ended(mut self) -> Option<i32> {
+    pub(crate) fn ended(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 
-    fn curl(&self, args: &[&str], target: &str) -> String {
+    pub(crate) fn curl(&self, args: &[&str], target: &str) -> String {
         let url = format!("{}{target}", self.url);
         let output = Command::new("curl").args(["-si", "--max-time", "30"]).args(args).arg(url).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -337,6 +337,44 @@ fn it_says_how_it_is() {
             && line.contains("\"some\\\"agent\""),
         "{line}"
     );
+}
+
+#[test]
+fn a_registry_behind_it_is_asked_with_the_credentials_of_a_file() {
+    let sandbox = Sandbox::new();
+    let archive = sandbox.archive("oci-archive");
+    with_password(&sandbox, &["registry", "passwd", "-p", "users", "anna", "--password-stdin"], "hunter2-secret")
+        .fine();
+    let there = Served::of(&sandbox, &["--htpasswd", "users", "--anonymous", "none"]);
+    let (host, creds) = (there.host().to_owned(), "anna:hunter2-secret");
+    let to = format!("docker://{host}/team/app:v1");
+    let push = ["copy", "-q", "--dest-tls-verify=false", "--dest-creds", creds, &format!("oci-archive:{archive}"), &to];
+    crate::sandbox::run("skopeo", &push);
+    let auth = "YW5uYTpodW50ZXIyLXNlY3JldA==";
+    fs::write(sandbox.path("auth.json"), format!("{{\"auths\":{{\"{host}\":{{\"auth\":\"{auth}\"}}}}}}")).unwrap();
+    let upstream = format!("hub.example=http://{host}");
+    let more = ["--read-only", "--upstream", &upstream, "--authfile", "auth.json"];
+    let mirror = Served::in_directory(&sandbox, "mirror", &more);
+    let first = mirror.curl(&[], "/v2/team/app/manifests/v1?ns=hub.example");
+    assert!(first.starts_with("HTTP/1.1 200 ") && first.contains("X-Sealos-Origin: upstream hub.example"), "{first}");
+    assert!(mirror.curl(&[], "/v2/team/app/manifests/v2?ns=hub.example").starts_with("HTTP/1.1 404 "));
+    assert!(
+        mirror.curl(&["-X", "POST"], "/v2/a/blobs/uploads/").starts_with("HTTP/1.1 403 "),
+        "only the mirror writes"
+    );
+    drop(there);
+    let again = mirror.curl(&[], "/v2/hub.example/team/app/manifests/v1");
+    assert!(again.starts_with("HTTP/1.1 200 "), "{again}");
+    let figures = mirror.curl(&[], "/metrics");
+    assert!(figures.contains("sealos_registry_upstream_misses_total 1"), "{figures}");
+    let log = fs::read_to_string(sandbox.path("mirror.stderr")).unwrap();
+    assert!(!log.contains("hunter2") && !log.contains(auth), "{log}");
+    // Where nothing can be kept, and what names no upstream.
+    let nowhere = ["registry", "serve", &archive, "--port", "0", "--upstream", &upstream];
+    sandbox.sealos(&nowhere).refused(&["`--upstream` has nothing to keep images in", "filesystem DIR"]);
+    let wrong = ["registry", "serve", "memory", "--port", "0", "--upstream", "docker.io=ftp://me:hunter2@hub.example"];
+    let said = sandbox.sealos(&wrong);
+    assert!(said.code == Some(2) && said.stderr.contains("is not HOST=URL"), "{}", said.stderr);
 }
 
 #[test]

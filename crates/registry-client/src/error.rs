@@ -163,6 +163,24 @@ pub enum RegistryError {
         /// What is wrong.
         reason: String,
     },
+    /// A store of buckets refused.
+    #[error("`{host}` answered {status} for `{what}`{}", detail(message))]
+    Bucket {
+        /// The store.
+        host: String,
+        /// The HTTP status.
+        status: u16,
+        /// The bucket, and the prefix in it.
+        what: String,
+        /// The store's words; answers to HEAD have none.
+        message: Option<ServerMessage>,
+    },
+    /// Nothing to sign requests to a bucket with.
+    #[error("there are no keys for a bucket: {reason}")]
+    NoKeys {
+        /// Where they were looked for.
+        reason: String,
+    },
     /// A credential helper that failed. Its output is not shown: it may hold secrets.
     #[error("the credential helper `{program}` failed: {reason}")]
     Helper {
@@ -266,6 +284,11 @@ impl RegistryError {
             Self::Connection { host, .. } if self.is_unreachable() => {
                 format!("check the name and port of `{host}`, the network, and HTTPS_PROXY and NO_PROXY")
             }
+            Self::Bucket { status, message, .. } => return bucket_help(*status, message.as_ref()),
+            Self::NoKeys { .. } => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE and AWS_PROFILE"
+                    .to_owned()
+            }
             Self::Down { host } => format!("check the network between here and `{host}`"),
             Self::Tried(tried) => return tried.errors.last().and_then(Self::help),
             _ => return None,
@@ -277,10 +300,41 @@ impl RegistryError {
         match self {
             Self::TooMany { .. } | Self::Connection { .. } | Self::Down { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 500 | 502 | 503 | 504),
+            Self::Bucket { status, message, .. } => {
+                // A body that came too slowly is answered with 400.
+                let is_slow = message.as_ref().is_some_and(|message| message.code == "RequestTimeout");
+                matches!(status, 408 | 429 | 500 | 502 | 503 | 504) || is_slow
+            }
             Self::Tried(tried) => tried.errors.last().is_some_and(Self::is_temporary),
             _ => false,
         }
     }
+}
+
+/// What can be done about what a store of buckets says.
+///
+/// Source: "Error responses", Amazon S3 API reference.
+fn bucket_help(status: u16, message: Option<&ServerMessage>) -> Option<String> {
+    let text = match (status, message.map_or("", |message| message.code.as_str())) {
+        (_, "NoSuchBucket") => "make the bucket first, or correct its name and AWS_ENDPOINT_URL",
+        (_, "InvalidAccessKeyId" | "XAdminUserNotFound") => "the store does not know this AWS_ACCESS_KEY_ID",
+        (_, "SignatureDoesNotMatch") => {
+            "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or AWS_REGION is another"
+        }
+        (_, "RequestTimeTooSkewed" | "RequestExpired") => {
+            "set this machine's clock, or the store's: they differ by more than it allows"
+        }
+        (_, "ExpiredToken" | "InvalidToken") => "get a new AWS_SESSION_TOKEN",
+        (_, "AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect") | (301 | 307, _) => {
+            "the bucket is in another region: set AWS_REGION"
+        }
+        (403, _) => {
+            "the keys need s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject, s3:ListBucketMultipartUploads, \
+             s3:ListMultipartUploadParts and s3:AbortMultipartUpload; and compare this machine's clock with the store's"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 /// What is wrong with a certificate, in words.

@@ -10,6 +10,7 @@
 //! secret is in an error or in `Debug` output. Reads are verified by whoever takes them in (`content::Ingest`), not here.
 
 mod auth;
+mod bucket;
 mod client;
 mod credentials;
 mod download;
@@ -23,6 +24,7 @@ mod routes;
 mod tls;
 mod uploads;
 
+pub use bucket::{Below, Bucket, Depth, Object, Parts, Unfinished};
 pub use client::{Client, redacted};
 pub use credentials::{Credentials, Login, Logins, Secret};
 pub use download::Download;

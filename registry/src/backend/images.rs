@@ -82,7 +82,8 @@ impl Backend for Images {
         }
         let Some(size) = self.place.size(digest)? else { return Ok(None) };
         let digest = *digest;
-        Ok(Some(Blob { size, origin: None, open: Box::new(move |range| self.place.open_blob(&digest, range)) }))
+        let open = Box::new(move |range| self.place.open_blob(&digest, range));
+        Ok(Some(Blob { size, origin: None, open, elsewhere: Box::new(|| None) }))
     }
 
     fn tags(&self, repository: &Name) -> Result<Option<Arc<[Tag]>>, BackendError> {

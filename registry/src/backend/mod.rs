@@ -58,6 +58,8 @@ pub struct Blob<'a> {
     pub origin: Option<Origin>,
     /// Opens a range of its bytes; the range lies inside the blob.
     pub open: Box<dyn FnOnce(Range<u64>) -> Result<Body, BackendError> + 'a>,
+    /// A URL by which anybody who is told it can have the bytes for a while, if there is one.
+    pub elsewhere: Box<dyn FnOnce() -> Option<String> + 'a>,
 }
 
 /// A place that a registry reads. What is not there is `None`; errors are for what could not be found out.

@@ -22,7 +22,7 @@ use super::reply::{self, Form};
 use crate::answer::{Answered, answer, refuse};
 use crate::http::{Head, Headers, Method, Peer, Query, Request, Status};
 use crate::options::ServeOptions;
-use crate::record::Record;
+use crate::record::{Kind, Record};
 use crate::service::Registry;
 use crate::stop::Stop;
 
@@ -107,7 +107,10 @@ impl Connection {
                 Ok(0) => return Next::Close,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Wait(self.deadline(options)),
-                Err(_) => return Next::Close,
+                Err(error) => {
+                    self.note_broken(&error, registry);
+                    return Next::Close;
+                }
             }
             loop {
                 match self.exchange(input, registry, stop, output) {
@@ -266,25 +269,40 @@ impl Connection {
         let form = Form { method: Method::Other, is_current: true, keeps: false };
         let pace = Pace::new(options.stall, options.slowest);
         let sent = reply::send(&mut self.link, response, form, output, pace);
-        let record = Record {
+        let is_complete = sent.result.is_ok();
+        let record = Record { kind, code, sent: sent.bytes, is_complete, ..self.unread(status) };
+        registry.counters.count(&record);
+        registry.log.record(&record);
+        Exchange::Close
+    }
+
+    /// Says why a client was not understood that is not told so itself: no agreement on TLS was reached, or it was broken.
+    fn note_broken(&self, error: &io::Error, registry: &Registry) {
+        let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) else { return };
+        let reason = format!("TLS failed: {error}");
+        let record = Record { reason: Some(&reason), ..self.unread(Status::BAD_REQUEST) };
+        registry.counters.count(&record);
+        registry.log.record(&record);
+    }
+
+    /// What is known of something that was not read as a request.
+    fn unread(&self, status: Status) -> Record<'static> {
+        Record {
             begun: SystemTime::now(),
             took: Duration::ZERO,
             peer: self.peer,
             identity: None,
             method: Method::Other,
             target: "",
-            kind,
+            kind: Kind::Unknown,
             repository: None,
             agent: None,
             status,
-            code,
+            code: None,
             reason: None,
             received: 0,
-            sent: sent.bytes,
-            is_complete: sent.result.is_ok(),
-        };
-        registry.counters.count(&record);
-        registry.log.record(&record);
-        Exchange::Close
+            sent: 0,
+            is_complete: false,
+        }
     }
 }

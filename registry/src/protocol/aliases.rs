@@ -5,6 +5,7 @@
 //! H/a/b        as it is, then a/b
 //! a/b          as it is, then docker.io/a/b, then the other hosts by name (and a warning if there are several); at
 //!              last docker.io/a/b although it is not in the list: the registry behind this one may have it
+//! a            the same, then library/a in all these ways: what everybody calls `a` is carried under that name
 //! ```
 //!
 //! Existing images hold names without hosts; images that were carried hold names with them. A name that was not asked
@@ -20,6 +21,8 @@ use crate::gate::{Action, Need};
 use crate::http::{Head, Response};
 use crate::names::Name;
 
+/// Where the default host keeps what has a name without a slash.
+const OFFICIAL: &str = "library";
 /// The host that goes before the others.
 const DEFAULT_HOST: &str = "docker.io";
 /// How old the list of repositories may be; longer where making it takes long.
@@ -128,13 +131,20 @@ pub(crate) fn find<T>(
     mut look: impl FnMut(&Name) -> Result<Option<T>, BackendError>,
 ) -> Result<Option<Found<T>>, Fault> {
     let mut unanswered = None;
-    let found = search(context, head, name, |name| match look(name) {
+    let mut look = |name: &Name| match look(name) {
         Err(error @ BackendError::Upstream { .. }) => {
             unanswered = Some(error);
             Ok(None)
         }
         found => found,
-    })?;
+    };
+    let mut found = search(context, head, name, name, &mut look)?;
+    if found.is_none()
+        && !name.as_str().contains('/')
+        && let Ok(official) = format!("{OFFICIAL}/{name}").parse::<Name>()
+    {
+        found = search(context, head, name, &official, &mut look)?;
+    }
     match (found, unanswered) {
         (None, Some(error)) => Err(error.into()),
         (found, _) => Ok(found),
@@ -144,12 +154,13 @@ pub(crate) fn find<T>(
 fn search<T>(
     context: &Context<'_>,
     head: &Head<'_>,
+    asked: &Name,
     name: &Name,
-    mut look: impl FnMut(&Name) -> Result<Option<T>, BackendError>,
+    look: &mut dyn FnMut(&Name) -> Result<Option<T>, BackendError>,
 ) -> Result<Option<Found<T>>, Fault> {
     let Context { registry, identity } = context;
     let may = |candidate: &Name| {
-        let asked = candidate == name;
+        let asked = candidate == asked;
         let candidate = candidate.as_str();
         let need = Need::Repository { name: candidate, action: Action::Pull };
         registry.access.may(identity, if asked { need } else { Need::Alias { name: candidate } })

@@ -7,6 +7,7 @@ use super::{Code, Context, Fault, aliases, is_known};
 use crate::backend::Target;
 use crate::http::{Head, Method, Response, Status};
 use crate::names::Name;
+use crate::options::Redirects;
 
 /// A blob never changes.
 const FOREVER: &str = "max-age=31536000";
@@ -47,6 +48,15 @@ pub(super) fn read(context: &Context<'_>, name: &Name, digest: &Digest, head: &H
     found.note(&mut response);
     if let Some(origin) = &found.value.origin {
         origin.note(&mut response);
+    }
+    let redirects = context.registry.options.redirects;
+    if head.method == Method::Get
+        && redirects == Redirects::ToStore
+        && let Some(url) = (found.value.elsewhere)()
+    {
+        // The URL does not last.
+        let response = Response::new(Status::TEMPORARY_REDIRECT).with("Location", url);
+        return Ok(response.with("Docker-Content-Digest", &text).with("Cache-Control", "no-store"));
     }
     Ok(match head.method {
         Method::Head => response.length(part.end - part.start),

@@ -6,7 +6,7 @@ use oci::{Algorithm, Descriptor, Digest, Hasher};
 use serde_json::Value;
 
 use super::{Code, Context, Fault, aliases, is_known};
-use crate::backend::{Put, Target, Verified};
+use crate::backend::{BackendError, Put, Target, Verified};
 use crate::document::Document;
 use crate::http::{Body, Head, Request, Response, Status};
 use crate::names::{Name, Tag, Which};
@@ -72,7 +72,13 @@ pub(super) fn store(
         tags: &tags,
         needs: &needs,
     };
-    writer.put_manifest(name, &put)?;
+    match writer.put_manifest(name, &put) {
+        Err(BackendError::Missing(missing)) => {
+            adopt(context, &request.head, name, &missing)?;
+            writer.put_manifest(name, &put)?;
+        }
+        stored => stored?,
+    }
     registry.counters.manifests_stored.one();
     let mut response = Response::new(Status::CREATED)
         .with("Location", format_args!("/v2/{name}/manifests/{digest}"))
@@ -85,6 +91,20 @@ pub(super) fn store(
         response.add("OCI-Tag", list.join(", "));
     }
     Ok(response)
+}
+
+/// Takes over blobs from the repositories that this name can stand for as well: whoever asked whether they are here was
+/// told so, and did not send them.
+fn adopt(context: &Context<'_>, head: &Head<'_>, name: &Name, missing: &[Digest]) -> Result<(), Fault> {
+    let backend = &context.registry.backend;
+    let writer = backend.writer().ok_or_else(Fault::read_only)?;
+    for digest in missing {
+        let owner = |name: &Name| Ok(backend.blob(name, digest)?.map(|_| name.clone()));
+        if let Some(found) = aliases::find(context, head, name, owner)? {
+            writer.mount(name, digest, Some(&found.value))?;
+        }
+    }
+    Ok(())
 }
 
 /// `DELETE /v2/NAME/manifests/REFERENCE`

@@ -24,10 +24,12 @@ impl Answer {
     }
 }
 
-/// A connection.
+/// A connection, and the next one where the registry has said that it ends this one.
 pub(crate) struct Client {
+    address: String,
     stream: TcpStream,
     rest: Vec<u8>,
+    is_over: bool,
 }
 
 impl Client {
@@ -36,7 +38,7 @@ impl Client {
         // A registry that does not answer at all fails the test instead of hanging it.
         stream.set_read_timeout(Some(crate::deadline::LONG)).unwrap();
         stream.set_write_timeout(Some(crate::deadline::LONG)).unwrap();
-        Self { stream, rest: Vec::new() }
+        Self { address: address.to_owned(), stream, rest: Vec::new(), is_over: false }
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
@@ -45,6 +47,9 @@ impl Client {
 
     /// Sends a request with a body and reads the answer; none when the registry has gone.
     pub(crate) fn ask(&mut self, method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
+        if self.is_over {
+            *self = Self::new(&self.address);
+        }
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: test\r\n");
         for (name, value) in fields {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -63,6 +68,7 @@ impl Client {
                 self.rest.drain(..end + 4);
                 let status = head.split(' ').nth(1)?.parse().ok()?;
                 let mut answer = Answer { status, head, body: Vec::new() };
+                self.is_over = answer.header("connection").is_some_and(|said| said.eq_ignore_ascii_case("close"));
                 let length = answer.header("content-length").and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
                 if !is_head {
                     while self.rest.len() < length {

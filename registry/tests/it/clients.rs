@@ -4,13 +4,19 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
-use registry::backend::Backend;
+use registry::backend::{Backend, Distribution, PullThrough};
 use registry::names::Which;
+use registry::options::ServeOptions;
+use registry::service::Registry;
+use registry_client::ClientOptions;
 
 use crate::deadline::{Bounded, Killed};
+use crate::server::Server;
+use crate::shelf::Shelf;
 use crate::site::{PASSWORD, Site, Way, path, run};
 
 const ALL: [Way; 5] = [Way::Plain, Way::Password, Way::Token, Way::Foreign, Way::Certificate];
@@ -298,6 +304,41 @@ fn containerd_does_what_its_users_may() {
     }
 }
 
+/// What a node of a cluster is told: images of a host come from here (`?ns=` says of which).
+#[test]
+fn containerd_pulls_images_of_another_host_through_a_mirror() {
+    let containerd = Containerd::start();
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new();
+    shelf.real_image("team/app", "v1");
+    let there = Server::with(Registry::new(Arc::clone(&shelf.0) as _, ServeOptions::default()));
+    let upstream = format!("hub.example=http://{}", there.address).parse().unwrap();
+    let local = Arc::new(Distribution::in_memory());
+    let backend = PullThrough::new(local, vec![upstream], &ClientOptions::default(), Arc::default());
+    let mirror = Server::with(Registry::new(Arc::new(backend), ServeOptions::default()));
+    let hosts = dir.path().join("hub.example");
+    fs::create_dir_all(&hosts).unwrap();
+    let text = format!(
+        "server = \"https://hub.example\"\n[host.\"http://{}\"]\n  capabilities = [\"pull\", \"resolve\"]\n",
+        mirror.address
+    );
+    fs::write(hosts.join("hosts.toml"), text).unwrap();
+    let fetch = |name: &str| {
+        let socket = containerd.at("sock");
+        let hosts = dir.path().to_str().unwrap();
+        let args = ["--address", &socket, "content", "fetch", "--hosts-dir", hosts, name];
+        output("ctr", &args.map(str::to_owned), &[])
+    };
+    let pulled = fetch("hub.example/team/app:v1");
+    assert!(pulled.status.success(), "{}", said(&pulled));
+    drop(there);
+    let other = Containerd::start();
+    let args = ["--address", &other.at("sock"), "content", "fetch", "--hosts-dir", dir.path().to_str().unwrap()];
+    let again = [&args[..], &["hub.example/team/app:v1"]].concat();
+    let again = output("ctr", &again.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), &[]);
+    assert!(again.status.success(), "the upstream is gone: {}", said(&again));
+}
+
 /// The status, the header fields and the body that curl gets.
 fn curl(site: &Site, args: &[&str], target: &str) -> String {
     let scheme = if site.way == Way::Plain { "http" } else { "https" };
@@ -397,6 +438,24 @@ fn a_new_certificate_is_used_while_old_connections_go_on() {
     assert!(second.starts_with("HTTP/1.1 401 "), "{second}");
     drop(input);
     held.wait();
+}
+
+#[test]
+fn who_finds_no_agreement_on_tls_is_in_the_log() {
+    let site = Site::new(Way::Password);
+    let address = site.server.address.clone();
+    // One who speaks no TLS, and one who does not trust the authority.
+    let mut plain = std::net::TcpStream::connect(&address).unwrap();
+    plain.set_read_timeout(Some(crate::deadline::LONG)).unwrap();
+    std::io::Write::write_all(&mut plain, b"GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    // Something comes that is no answer, or the end.
+    std::io::Read::read(&mut plain, &mut [0; 100]).ok();
+    let stranger = output("curl", &words(&format!("-s --max-time 60 https://{address}/v2/")), &[]);
+    assert_eq!(stranger.status.code(), Some(60), "{}", said(&stranger));
+    let log = site.logged();
+    let failed: Vec<&str> = log.lines().filter(|line| line.contains("TLS failed: ")).collect();
+    assert_eq!(failed.len(), 2, "{log}");
+    assert!(failed[1].contains("UnknownCA") && failed[1].contains("127.0.0.1"), "{log}");
 }
 
 /// The head of the next answer, with its body taken off.

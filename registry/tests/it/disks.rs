@@ -2,6 +2,7 @@
 //! is half there, and when the disk is well again so is the registry.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -13,13 +14,14 @@ use registry::service::Registry;
 
 use crate::client::{Client, is_whole, manifest};
 use crate::deadline::{Bounded, until};
+use crate::process::{Process, serves};
 use crate::server::Server;
 
 /// A file system of its own in memory, gone when dropped.
-struct Disk(tempfile::TempDir);
+pub(crate) struct Disk(pub(crate) tempfile::TempDir);
 
 impl Disk {
-    fn of(size: &str) -> Self {
+    pub(crate) fn of(size: &str) -> Self {
         let disk = Self(tempfile::tempdir().unwrap());
         disk.mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
         disk
@@ -129,6 +131,68 @@ fn a_disk_that_may_only_be_read_is_read() {
     let tree = Distribution::open_to_read(disk.0.path()).unwrap();
     let second = Server::with(Registry::new(Arc::new(tree), ServeOptions::default()));
     is_whole(&second.address, "a", "v1").unwrap();
+    drop((second, server));
+    // And back: with the next request everything is taken again, on connections that were open before as well.
+    for round in 0..5 {
+        let server = disk.serve();
+        let mut client = Client::new(&server.address);
+        assert_eq!(
+            client.ask("POST", &format!("/v2/a/blobs/uploads/?digest={layer}"), &[], b"layer").unwrap().status,
+            405
+        );
+        disk.mount(&["-o", "remount,rw"]);
+        let pushed = client.push_image("a", "v1", format!("{round}").as_bytes());
+        assert_eq!(pushed.map(|(_, status)| status), Some(201), "{round}");
+        is_whole(&server.address, "a", "v1").unwrap();
+        drop((client, server));
+        disk.mount(&["-o", "remount,ro"]);
+    }
+}
+
+/// The process that may not: this test program itself, told by a variable to be somebody else.
+#[test]
+fn files_of_somebody_else_are_served_and_not_touched() {
+    let place = |told: &str| {
+        // As whoever owns nothing.
+        // SAFETY: these take numbers and change all threads of this process, which serves from now on and nothing else.
+        assert_eq!(unsafe { libc::setgroups(0, std::ptr::null()) | libc::setgid(65_534) | libc::setuid(65_534) }, 0);
+        Arc::new(Distribution::open(Path::new(told)).unwrap()) as _
+    };
+    if serves("SEALOS_TEST_DISK", place) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let own = Server::with(Registry::new(Arc::new(Distribution::open(dir.path()).unwrap()), ServeOptions::default()));
+    let (digest, _) = Client::new(&own.address).push_image("a", "v1", b"layer").unwrap();
+    Client::new(&own.address).push_image("a", "hidden", b"hidden layer").unwrap();
+    drop(own);
+    let hidden = Digest::of(b"hidden layer");
+    let hex = hidden.hex();
+    let path = dir.path().join(format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]));
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    let name = "disks::files_of_somebody_else_are_served_and_not_touched";
+    let process = Process::start(&[], name, "SEALOS_TEST_DISK", dir.path().as_os_str());
+    let mut client = Client::new(&process.address);
+    is_whole(&process.address, "a", "v1").unwrap();
+    let layer = Digest::of(b"layer");
+    let new = Digest::of(b"new");
+    for (method, target, body) in [
+        ("POST", format!("/v2/a/blobs/uploads/?digest={new}"), &b"new"[..]),
+        ("POST", format!("/v2/b/blobs/uploads/?mount={layer}&from=a"), b""),
+        ("DELETE", "/v2/a/manifests/v1".to_owned(), b""),
+        ("DELETE", format!("/v2/a/manifests/{digest}"), b""),
+        ("DELETE", format!("/v2/a/blobs/{layer}"), b""),
+        ("GET", format!("/v2/a/blobs/{hidden}"), b""),
+    ] {
+        let refused = client.ask(method, &target, &[], body).unwrap();
+        assert_eq!(refused.status, 500, "{method} {target}: {}", refused.text());
+        let said = refused.text();
+        assert!(said.contains("UNKNOWN") && said.contains("may not use its own files"), "{method} {target}: {said}");
+        assert!(!said.contains(dir.path().to_str().unwrap()), "{said}");
+    }
+    is_whole(&process.address, "a", "v1").unwrap();
+    process.end();
 }
 
 #[test]

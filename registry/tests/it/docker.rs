@@ -15,12 +15,16 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// Its configuration over a directory, which it may delete from: the file, beside the directory.
 pub(crate) fn configuration(directory: &Path, htpasswd: Option<&Path>, address: &str) -> PathBuf {
-    let file = directory.with_extension("yml");
+    let storage = format!("  filesystem:\n    rootdirectory: {}\n", directory.display());
+    configured(directory, &storage, htpasswd, address)
+}
+
+fn configured(beside: &Path, storage: &str, htpasswd: Option<&Path>, address: &str) -> PathBuf {
+    let file = beside.with_extension("yml");
     let users = htpasswd.map(|path| format!("auth:\n  htpasswd:\n    realm: there\n    path: {}\n", path.display()));
     let text = format!(
-        "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
-         rootdirectory: {}\n  delete:\n    enabled: true\nhttp:\n  addr: {address}\n{}",
-        directory.display(),
+        "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n{storage}  delete:\n    \
+         enabled: true\nhttp:\n  addr: {address}\n{}",
         users.unwrap_or_default()
     );
     fs::write(&file, text).unwrap();
@@ -39,8 +43,21 @@ impl Docker {
         // It cannot be told to take a free port and say which.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let file = configuration(directory, htpasswd, &address);
+        Self::of(&file, address)
+    }
+
+    /// With its storage somewhere else: what its configuration says of it.
+    pub(crate) fn over(beside: &Path, storage: &str) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let file = configured(beside, storage, None, &address);
+        Self::of(&file, address)
+    }
+
+    fn of(file: &Path, address: String) -> Self {
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Of whoever runs the tests; its client of buckets cannot be built with it.
+        command.env_remove("AWS_CA_BUNDLE");
         let child = command.spawn().expect("docker-registry is installed by tests/run");
         let docker = Self { child, address };
         let begun = Instant::now();

@@ -182,6 +182,60 @@ fn the_same_path_on_two_hosts_is_told_apart() {
     assert_eq!(answer.header("oci-namespace"), Some("quay.io"));
 }
 
+/// A client that goes on to use the connection gets no answer; what is said to it is not to.
+#[test]
+fn who_is_refused_before_its_body_has_come_is_told_that_the_connection_ends() {
+    let server = server(ServeOptions { mode: Mode::ReadOnly, ..ServeOptions::default() });
+    let mut client = Client::new(&server.address);
+    client.send(b"POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n").unwrap();
+    let answer = client.answer(false).unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (405, Some("close")), "{}", answer.head);
+    // With its body it is known where the next request begins.
+    let all = b"POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nlayerGET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut client = Client::new(&server.address);
+    client.send(all).unwrap();
+    let first = client.answer(false).unwrap();
+    assert_eq!((first.status, first.header("connection")), (405, None), "{}", first.head);
+    assert_eq!(client.answer(false).unwrap().status, 200);
+}
+
+/// `docker pull HOST/hello` asks for `hello`; what was built or carried as `hello` is `docker.io/library/hello`.
+#[test]
+fn what_everybody_calls_by_its_last_name_is_found_by_it() {
+    let server = server(ServeOptions::default());
+    let mut client = Client::new(&server.address);
+    let (hello, _) = client.push_image("library/hello", "v1", b"hello").unwrap();
+    let (nginx, _) = client.push_image("docker.io/library/nginx", "v1", b"nginx").unwrap();
+    for (target, want) in [
+        ("/v2/hello/manifests/v1", Some(hello)),
+        ("/v2/library/hello/manifests/v1", Some(hello)),
+        ("/v2/library/hello/manifests/v1?ns=docker.io", Some(hello)),
+        ("/v2/docker.io/library/hello/manifests/v1", Some(hello)),
+        ("/v2/nginx/manifests/v1", Some(nginx)),
+        ("/v2/hello/manifests/v2", None),
+        ("/v2/team/hello/manifests/v1", None),
+    ] {
+        let answer = client.get(target);
+        let digest = want.map(|digest| digest.to_string());
+        assert_eq!(answer.header("docker-content-digest"), digest.as_deref(), "{target}");
+    }
+    assert!(client.get("/v2/hello/tags/list").text().contains("\"v1\""));
+    // Whoever pushes an image of that name is told of blobs that are here under the other, and need not send them.
+    let blob = oci::Digest::of(b"hello");
+    assert_eq!(client.ask("HEAD", &format!("/v2/hello/blobs/{blob}"), &[], b"").unwrap().status, 200);
+    let text = crate::client::manifest(&[(oci::Digest::of(b"{}"), 2), (blob, 5)]).replace("\"layers\"", " \"layers\"");
+    let fields = [("Content-Type", oci::MediaType::OCI_MANIFEST)];
+    let put = client.ask("PUT", "/v2/hello/manifests/own", &fields, text.as_bytes()).unwrap();
+    assert_eq!(put.status, 201, "{}", put.text());
+    crate::client::is_whole(&server.address, "hello", "own").unwrap();
+    // From then on it has a repository of its own, and what is only in the other is still found.
+    assert_eq!(client.get("/v2/hello/manifests/v1").status, 200);
+    let absent = oci::Digest::of(b"nobody has it");
+    let text = crate::client::manifest(&[(oci::Digest::of(b"{}"), 2), (absent, 13)]);
+    let put = client.ask("PUT", "/v2/hello/manifests/v3", &fields, text.as_bytes()).unwrap();
+    assert!(put.status == 400 && put.text().contains("MANIFEST_BLOB_UNKNOWN"), "{}", put.text());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

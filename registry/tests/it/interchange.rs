@@ -87,24 +87,3 @@ fn links_with_line_ends_are_read_and_broken_ones_are_not_there() {
     }
     assert_eq!(client.get("/v2/a/tags/list").text(), r#"{"name":"a","tags":["good","line"]}"#);
 }
-
-/// The suite of 2023, which tests what the specification said then.
-#[test]
-fn the_older_suite_passes_as_well() {
-    let directory = tempfile::tempdir().unwrap();
-    let server = ours(directory.path());
-    let suite = Command::new("conformance-1.1")
-        .arg("-ginkgo.no-color")
-        .env("OCI_ROOT_URL", format!("http://{}", server.address))
-        .envs([("OCI_NAMESPACE", "conformance/a"), ("OCI_CROSSMOUNT_NAMESPACE", "conformance/b")])
-        .envs([("OCI_TEST_PULL", "1"), ("OCI_TEST_PUSH", "1"), ("OCI_TEST_CONTENT_DISCOVERY", "1")])
-        .envs([("OCI_TEST_CONTENT_MANAGEMENT", "1"), ("OCI_AUTOMATIC_CROSSMOUNT", "1"), ("OCI_DEBUG", "0")])
-        .env("OCI_REPORT_DIR", directory.path())
-        .current_dir(directory.path())
-        .bounded()
-        .expect("`conformance-1.1` is installed by tests/run");
-    let said = String::from_utf8_lossy(&suite.stdout).into_owned();
-    let end = said.lines().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
-    assert!(suite.status.success(), "{end}");
-    assert!(said.lines().any(|line| line.contains(" Passed") && line.contains("0 Failed")), "{end}");
-}

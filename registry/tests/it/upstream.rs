@@ -18,6 +18,7 @@ use registry_client::ClientOptions;
 
 use crate::client::{Client, is_whole};
 use crate::deadline::Killed;
+use crate::disks::Disk;
 use crate::docker::{Docker, LONG, Wire};
 use crate::server::Server;
 use crate::site::run;
@@ -317,6 +318,65 @@ fn a_mirror_that_is_killed_goes_on_where_it_was() {
 }
 
 #[test]
+fn what_cannot_be_kept_is_given_all_the_same() {
+    let scene = Scene::new();
+    let Scene { wire, layer, target, .. } = &scene;
+    let disk = Disk::of("2m");
+    let root = disk.0.path().join("registry");
+    let mirror = Mirror::new(&root, &wire.address, None);
+    assert_eq!(mirror.client().get("/v2/hub.example/team/app/manifests/v1").status, 200);
+    for _ in 0..2 {
+        let (mut stream, mut got) = begin(&mirror.server.address, target);
+        read(&mut stream, &mut got, LARGE);
+        assert!(got == *layer, "all of it");
+    }
+    let part = mirror.client().ask("GET", target, &[("Range", "bytes=5000000-5000999")], b"").unwrap();
+    assert_eq!((part.status, &part.body[..]), (206, &layer[5_000_000..5_001_000]));
+    assert_eq!(mirror.counters.upstream_unkept.get(), 3);
+    // What takes no space is kept, and nothing of the rest is left.
+    is_whole_but_for(&mirror, layer);
+    let filler = disk.0.path().join("filler");
+    fs::write(filler, vec![1; 1 << 20]).expect("a part of the blob does not take the space");
+}
+
+/// The configuration is here, the layer is not.
+fn is_whole_but_for(mirror: &Mirror, layer: &[u8]) {
+    let config = Digest::of(b"{}");
+    assert_eq!(mirror.client().get(&format!("/v2/hub.example/team/app/blobs/{config}")).status, 200);
+    assert_eq!(mirror.client().get(&format!("/v2/hub.example/team/app/blobs/{}", Digest::of(layer))).status, 200);
+}
+
+#[test]
+fn signatures_stay_when_the_upstream_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let there = Arc::new(Distribution::in_memory());
+    let upstream = Server::with(Registry::new(there, ServeOptions::default()));
+    let mut client = Client::new(&upstream.address);
+    let (subject, _) = client.push_image("team/app", "v1", b"layer").unwrap();
+    let (config, _) = client.push_blob("team/app", b"{}").unwrap();
+    for kind in ["signature", "sbom"] {
+        let text = serde_json::json!({
+            "schemaVersion": 2, "mediaType": oci::MediaType::OCI_MANIFEST, "artifactType": format!("application/x.{kind}"),
+            "config": { "mediaType": oci::MediaType::OCI_EMPTY, "digest": config, "size": 2 }, "layers": [],
+            "subject": { "mediaType": oci::MediaType::OCI_MANIFEST, "digest": subject, "size": 1 },
+        })
+        .to_string();
+        let target = format!("/v2/team/app/manifests/{}", Digest::of(text.as_bytes()));
+        let fields = [("Content-Type", oci::MediaType::OCI_MANIFEST)];
+        assert_eq!(client.ask("PUT", &target, &fields, text.as_bytes()).unwrap().status, 201);
+    }
+    let here = dir.path().join("here");
+    let mirror = Mirror::new(&here, &upstream.address, None);
+    let target = format!("/v2/hub.example/team/app/referrers/{subject}");
+    assert_eq!(mirror.client().get("/v2/hub.example/team/app/manifests/v1").status, 200);
+    let first = mirror.client().get(&target);
+    assert!(first.text().contains("x.signature") && first.text().contains("x.sbom"), "{}", first.text());
+    drop((client, upstream, mirror));
+    let mirror = Mirror::new(&here, "127.0.0.1:1", None);
+    assert_eq!(mirror.client().get(&target).text(), first.text());
+}
+
+#[test]
 fn a_name_without_a_host_is_the_default_hosts() {
     let dir = tempfile::tempdir().unwrap();
     let docker = Docker::start(&dir.path().join("there"), None);
@@ -329,6 +389,7 @@ fn a_name_without_a_host_is_the_default_hosts() {
     // A memory has no file that readers could follow, and gives the same all the same.
     is_whole(&server.address, "library/web", "v1").unwrap();
     assert_eq!(Client::new(&server.address).get("/v2/docker.io/library/web/manifests/v1").status, 200);
+    is_whole(&server.address, "web", "v1").unwrap();
     assert_eq!(Client::new(&server.address).push_image("library/own", "v1", b"pushed").unwrap().1, 201);
     is_whole(&server.address, "library/own", "v1").unwrap();
 }

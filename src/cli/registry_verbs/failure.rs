@@ -10,6 +10,7 @@ use registry::access::password::HashError;
 use registry::access::watched::LoadError;
 use registry::backend::BackendError;
 use registry::exposure::{Authentication, Exposed, Protection, Tls};
+use registry_client::RegistryError;
 
 /// Why a verb of `sealos registry` failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,8 @@ pub(crate) enum RegistryFailure {
     NoPlace(PathBuf),
     #[error("`{0}` needs a directory behind it")]
     NoDirectory(String),
+    #[error(transparent)]
+    Bucket(#[from] RegistryError),
     #[error("`--upstream` has nothing to keep images in: {0} is read only")]
     NothingToKeepIn(String),
     #[error(transparent)]
@@ -67,6 +70,7 @@ impl RegistryFailure {
                 Some(format!("`sealos registry serve filesystem {}` makes a new registry there", path.display()))
             }
             Self::NoDirectory(_) => Some("such as `sealos registry serve filesystem /var/lib/registry`".to_owned()),
+            Self::Bucket(error) => error.help(),
             Self::NothingToKeepIn(_) => Some("serve `filesystem DIR` as well; what is fetched goes there".to_owned()),
             Self::Unknown(_) => Some("`sealos registry ls` lists what there is".to_owned()),
             Self::NotKept(_) => Some("this machine's images are tidied with `sealos prune`".to_owned()),

@@ -25,7 +25,7 @@ Examples:
   sealos registry gc /var/lib/registry
   sealos registry gc --untagged --keep 5 /var/lib/registry")]
 pub(crate) struct Gc {
-    /// The registry's directory
+    /// The registry's directory, or s3://BUCKET/PREFIX
     directory: PathBuf,
     /// Only say what would be removed
     #[arg(long)]

@@ -25,8 +25,8 @@ use super::world::World;
 
 /// Serve and keep a registry of images
 ///
-/// A registry is a directory in the layout of docker's registry, this machine's images, an archive, or memory. It needs
-/// no daemon and no database, and what it serves can be read by other tools.
+/// A registry is a directory in the layout of docker's registry, a bucket, this machine's images, an archive, or memory. It
+/// needs no daemon and no database, and what it serves can be read by other tools.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
@@ -70,6 +70,10 @@ Examples:
     ///
     /// Each keeps its path and tag, and the registry takes the place of the one that it was in. Credentials for one registry
     /// are not shown to the other.
+    // What its arguments are is settled: images, and a registry.
+    #[command(mut_arg("src", |arg| arg.hide(true)))]
+    #[command(mut_arg("dest", |arg| arg.hide(true)))]
+    #[command(mut_arg("filter", |arg| arg.hide(true)))]
     #[command(after_help = "\
 Examples:
   sealos registry copy nginx:1.27 hub.example:5000

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry::backend::{Backend, Distribution, Images, Layered};
+use registry_client::{Bucket, Client, ClientOptions};
 
 use super::failure::RegistryFailure;
 
@@ -24,6 +25,7 @@ pub(super) fn open(words: &[String], store: &Path, how: Use) -> Result<Arc<dyn B
                 let directory = words.next().ok_or_else(|| RegistryFailure::NoDirectory(word.clone()))?;
                 distribution(Path::new(directory), how)?
             }
+            location if is_bucket(location) => Arc::new(in_bucket(location, how)?),
             "memory" | "inmem" => Arc::new(Distribution::in_memory()),
             path => lying(Path::new(path), how)?,
         });
@@ -37,8 +39,29 @@ pub(super) fn open(words: &[String], store: &Path, how: Use) -> Result<Arc<dyn B
     })
 }
 
-/// The registry in a directory.
+/// Whether a word names a bucket, and not something on a disk.
+pub(super) fn is_bucket(word: &str) -> bool {
+    word.starts_with("s3://")
+}
+
+/// A bucket, found and signed in to with the variables of AWS's tools.
+pub(super) fn bucket(location: &str) -> Result<Bucket, RegistryFailure> {
+    Ok(Bucket::open(location, Client::new(ClientOptions::default()))?)
+}
+
+fn in_bucket(location: &str, how: Use) -> Result<Distribution, RegistryFailure> {
+    let bucket = bucket(location)?;
+    Ok(match how {
+        Use::Write => Distribution::in_bucket(bucket)?,
+        Use::Read => Distribution::in_bucket_to_read(bucket)?,
+    })
+}
+
+/// The registry in a directory or a bucket.
 pub(super) fn tree(directory: &Path, how: Use) -> Result<Distribution, RegistryFailure> {
+    if let Some(location) = directory.to_str().filter(|text| is_bucket(text)) {
+        return in_bucket(location, how);
+    }
     let directory = root(directory);
     Ok(match how {
         Use::Write => Distribution::open(&directory)?,

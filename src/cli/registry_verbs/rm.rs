@@ -20,7 +20,7 @@ Examples:
   sealos registry rm /var/lib/registry library/nginx:1.27
   sealos registry rm /var/lib/registry library/nginx@sha256:…")]
 pub(crate) struct Rm {
-    /// The registry's directory
+    /// The registry's directory, or s3://BUCKET/PREFIX
     directory: PathBuf,
     /// REPOSITORY:TAG or REPOSITORY@DIGEST, as `sealos registry ls` shows them
     #[arg(value_name = "IMAGE", required = true)]

@@ -27,7 +27,7 @@ Examples:
   sealos registry scrub /var/lib/registry
   sealos registry scrub /var/lib/registry --repair http://10.0.0.2:5000")]
 pub(crate) struct Scrub {
-    /// The registry's directory
+    /// The registry's directory, or s3://BUCKET/PREFIX
     directory: PathBuf,
     /// A registry with the same repositories that damaged blobs are fetched from
     #[arg(long, value_name = "URL")]

@@ -11,7 +11,7 @@ use registry::access_log::{AccessLog, Destination, Format};
 use registry::backend::{PullThrough, Upstream};
 use registry::listener::Certificates;
 use registry::notify::Manager;
-use registry::options::{Completeness, Mode, ServeOptions};
+use registry::options::{Completeness, Mode, Redirects, ServeOptions};
 use registry::service::Registry;
 use registry::stop::Stop;
 use registry::tls::Tls;
@@ -30,9 +30,10 @@ use crate::cli::world::World;
 /// Serve images
 ///
 /// PATH is a directory in the layout of docker's registry (`filesystem DIR` makes a new one), an OCI image layout, a
-/// content store, or an oci-archive or docker-archive, which is served as it lies; `memory` forgets everything at the
-/// end. Without PATH it is this machine's images. Several are served as one: who has something first answers, and what
-/// is pushed goes to the first that takes it.
+/// content store, or an oci-archive or docker-archive, which is served as it lies; `s3://BUCKET/PREFIX` is a bucket, found
+/// and signed in to with the variables and files of AWS's tools (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, …);
+/// `memory` forgets everything at the end. Without PATH it is this machine's images. Several are served as one: who has
+/// something first answers, and what is pushed goes to the first that takes it.
 ///
 /// Nobody from outside this machine gets in unless `--listen` says so, and nobody without credentials can write unless
 /// `--anonymous` says so.
@@ -42,6 +43,7 @@ Examples:
   sealos registry serve                                   this machine's images, to be pulled
   sealos registry serve myapp.tar                         an archive, without unpacking it
   sealos registry serve filesystem /var/lib/registry --anonymous push
+  AWS_ENDPOINT_URL=https://s3.example AWS_SHARED_CREDENTIALS_FILE=keys sealos registry serve s3://images/hub
   sealos registry serve filesystem /var/lib/registry --listen 0.0.0.0:5000 \\
       --htpasswd users --tls-cert hub.crt --tls-key hub.key
   sealos registry serve filesystem cache --read-only --upstream docker.io=https://registry-1.docker.io")]
@@ -64,6 +66,9 @@ pub(crate) struct Serve {
     /// Take manifests whose blobs are not there
     #[arg(long)]
     sparse: bool,
+    /// Send who pulls a blob to the bucket that it lies in, instead of passing its bytes on
+    #[arg(long)]
+    redirect: bool,
     /// The largest manifest, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     max_manifest: u16,
@@ -159,6 +164,7 @@ impl Serve {
         ServeOptions {
             mode: if self.read_only { Mode::ReadOnly } else { Mode::Writable },
             completeness: if self.sparse { Completeness::Sparse } else { Completeness::Required },
+            redirects: if self.redirect { Redirects::ToStore } else { Redirects::Never },
             manifest_limit: usize::from(self.max_manifest) << 20,
             ..ServeOptions::default()
         }
@@ -180,7 +186,8 @@ impl Serve {
     /// The files and directories that are served; the store where none is named.
     fn served(&self, store: &Path) -> Vec<PathBuf> {
         let words = ["filesystem", "fs", "memory", "inmem"];
-        let named = self.paths.iter().filter(|word| !words.contains(&word.as_str()));
+        let is_path = |word: &&String| !words.contains(&word.as_str()) && !place::is_bucket(word);
+        let named = self.paths.iter().filter(is_path);
         if self.paths.is_empty() { vec![store.to_owned()] } else { named.map(PathBuf::from).collect() }
     }
 

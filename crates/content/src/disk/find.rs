@@ -81,8 +81,9 @@ impl Disk {
         }
     }
 
-    /// Whether the configuration of the root, or of an image in it, has such an id. What cannot be read has none: the
-    /// error belongs to whoever uses that image.
+    /// Whether the configuration of the root, or of an image in it, has such an id. What it carries is something else:
+    /// who removes that does not mean the whole. What cannot be read has no id: the error belongs to whoever uses that
+    /// image.
     fn has_config(&self, root: &Descriptor, prefix: &str) -> bool {
         let configs = |what: &Descriptor| -> Option<Manifest> {
             Manifest::parse(&what.media_type, fetch_document(self, what).ok()?).ok()
@@ -90,7 +91,7 @@ impl Disk {
         let is_it = |digest: &Digest| digest.hex().starts_with(prefix);
         match configs(root) {
             Some(Manifest::Image(image)) => is_it(&image.value().config.digest),
-            Some(Manifest::Index(index)) => index.value().manifests.iter().any(|child| {
+            Some(Manifest::Index(index)) => index.value().manifests.iter().filter(|child| is_own(child)).any(|child| {
                 let config = match configs(child) {
                     Some(Manifest::Image(image)) => Some(image.value().config.digest),
                     _ => None,
@@ -100,6 +101,11 @@ impl Disk {
             None => false,
         }
     }
+}
+
+/// Whether an entry of an index is its image for some platform: carried images, locks and attestations say `unknown`.
+fn is_own(child: &Descriptor) -> bool {
+    child.platform.as_ref().is_none_or(|platform| platform.os != "unknown")
 }
 
 fn by_name<'a>(roots: &'a Roots, text: &str) -> Option<&'a Descriptor> {

@@ -165,7 +165,7 @@ impl Run<'_> {
         let mut dated = Vec::new();
         for tag in self.inner.list_tags(name)?.iter().flat_map(|tags| tags.iter()) {
             let path = paths::current(name, tag);
-            let facts = self.inner.tree.facts(&path).map_err(|error| self.inner.failed("look at", &path, error))?;
+            let facts = self.inner.tree.usage(&path).map_err(|error| self.inner.failed("look at", &path, error))?;
             dated.extend(facts.map(|facts| (facts.changed, tag.clone())));
         }
         dated.sort_by(|a, b| b.cmp(a));
@@ -175,7 +175,11 @@ impl Run<'_> {
             }
             if self.removes() {
                 let path = paths::current(name, &tag);
-                let is_old = &mut |_: &Digest| Ok(!self.is_younger(&path)?);
+                let mut doomed = None;
+                let is_old = &mut |_: &Digest| {
+                    doomed = self.inner.doom(&path)?;
+                    Ok(!self.is_younger(&path)?)
+                };
                 // It may have been pushed since.
                 if !self.inner.delete_tag(name, &tag, is_old)? {
                     continue;
@@ -302,7 +306,7 @@ impl Run<'_> {
     }
 
     fn is_younger(&self, path: &str) -> Result<bool, BackendError> {
-        let facts = self.inner.tree.facts(path).map_err(|error| self.inner.failed("look at", path, error))?;
+        let facts = self.inner.tree.usage(path).map_err(|error| self.inner.failed("look at", path, error))?;
         Ok(facts.is_some_and(|facts| facts.changed > self.cutoff))
     }
 
@@ -323,6 +327,7 @@ impl Run<'_> {
     /// Removes a manifest, unless a tag or an index has been pointed at it since, which touches it.
     fn remove_manifest(&self, name: &Name, digest: &Digest, target: &Digest) -> Result<bool, BackendError> {
         let _lock = self.inner.lock([target])?;
+        let _doomed = self.inner.doom(&paths::blob(target))?;
         if self.is_young(target)? {
             return Ok(false);
         }
@@ -353,12 +358,13 @@ impl Run<'_> {
 
     fn blob(&mut self, digest: &Digest) -> Result<(), BackendError> {
         let path = paths::blob(digest);
-        let facts = || self.inner.tree.facts(&path).map_err(|error| self.inner.failed("look at", &path, error));
+        let facts = || self.inner.tree.usage(&path).map_err(|error| self.inner.failed("look at", &path, error));
         let Some(found) = facts()?.filter(|facts| facts.changed <= self.cutoff) else {
             return self.unfinished(paths::parent(&path));
         };
         if self.removes() {
             let _lock = self.inner.lock([digest])?;
+            let _doomed = self.inner.doom(&path)?;
             if facts()?.is_none_or(|facts| facts.changed > self.cutoff) {
                 return Ok(());
             }
@@ -402,6 +408,7 @@ impl Run<'_> {
                         continue;
                     }
                     let _lock = self.inner.lock([&target])?;
+                    let _doomed = if self.removes() { self.inner.doom(&paths::blob(&target))? } else { None };
                     if self.inner.has_bytes(&target)? {
                         continue;
                     }

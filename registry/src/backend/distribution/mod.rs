@@ -25,10 +25,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use oci::Digest;
+use registry_client::{Bucket, RegistryError};
 
 pub use gc::{Collected, GcOptions, Leftovers, Pruning, Step, Untagged};
 pub use scrub::{Repair, Scrubbed};
 
+use super::tree::bucket::BucketTree;
 use super::tree::disk::DiskTree;
 use super::tree::memory::MemoryTree;
 use super::tree::{Tree, Writing};
@@ -89,6 +91,28 @@ impl Distribution {
     /// An empty registry in memory.
     pub fn in_memory() -> Self {
         Self::over(Box::new(MemoryTree::default()), Box::new(MemoryTree::default()))
+    }
+
+    /// The registry in a bucket, in the layout of docker-distribution's `s3` driver.
+    ///
+    /// # Errors
+    /// When there is no such bucket, it may not be used, or its store does not answer.
+    pub fn in_bucket(bucket: Bucket) -> Result<Self, RegistryError> {
+        bucket.check()?;
+        let bucket = Arc::new(bucket);
+        let tree = |root| Box::new(BucketTree::writing(Arc::clone(&bucket), root, OWN));
+        Ok(Self::over(tree(TREE), tree(OWN)))
+    }
+
+    /// The same, only to be read: nothing is written there.
+    ///
+    /// # Errors
+    /// When there is no such bucket, it may not be used, or its store does not answer.
+    pub fn in_bucket_to_read(bucket: Bucket) -> Result<Self, RegistryError> {
+        bucket.check()?;
+        let bucket = Arc::new(bucket);
+        let tree = |root| Box::new(BucketTree::reading(Arc::clone(&bucket), root));
+        Ok(Self::over(tree(TREE), tree(OWN)))
     }
 
     /// Whether a directory holds a registry in this layout.

@@ -80,8 +80,10 @@ impl Inner {
         let Some(facts) = facts else { return Ok(None) };
         // Whoever is told that it is there may rely on it and not push it.
         self.note_use(&path, &facts);
+        let at = path.clone();
+        let elsewhere = Box::new(move || self.tree.link(&at));
         let open = move |range| self.tree.open(&path, range).map_err(|error| self.failed("read", &path, error));
-        Ok(Some(Blob { size: facts.size, origin: None, open: Box::new(open) }))
+        Ok(Some(Blob { size: facts.size, origin: None, open: Box::new(open), elsewhere }))
     }
 
     /// Touches a blob that somebody may rely on from now on, unless that was done lately.
@@ -102,6 +104,14 @@ impl Inner {
     /// The same where something is promised that depends on it.
     pub(super) fn hold(&self, path: &str) -> Result<(), BackendError> {
         self.writing()?.touch(path).map_err(|error| self.failed("set the time of", path, error))
+    }
+
+    /// The same for what may be gone at this very moment. Returns whether it is still there.
+    pub(super) fn grasp(&self, path: &str) -> Result<bool, BackendError> {
+        match self.writing()?.touch(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            touched => touched.map(|()| true).map_err(|error| self.failed("set the time of", path, error)),
+        }
     }
 
     /// Whether a blob is in a repository, whole.

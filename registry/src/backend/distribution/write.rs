@@ -19,13 +19,14 @@ impl Inner {
     ) -> Result<(), BackendError> {
         let path = paths::blob(&verified.canonical);
         let _lock = self.lock([&verified.canonical])?;
-        match self.tree.facts(&path).map_err(|error| self.failed("look for", &path, error))? {
-            // Content that is there is the same content; the new file goes away with its upload.
-            Some(facts) if facts.size == file.length() => {}
-            _ => file.place(&path).map_err(|error| self.failed("store", &path, error))?,
+        let facts = self.tree.facts(&path).map_err(|error| self.failed("look for", &path, error))?;
+        // Content that is there is the same content; the new file goes away with its upload.
+        let is_there = facts.is_some_and(|facts| facts.size == file.length()) && self.grasp(&path)?;
+        if !is_there {
+            file.place(&path).map_err(|error| self.failed("store", &path, error))?;
+            // It was written before it was synced, perhaps long before.
+            self.hold(&path)?;
         }
-        // A file that has just been placed too: it was written before it was synced, perhaps long before.
-        self.hold(&path)?;
         self.link_blob(repository, verified)
     }
 
@@ -109,6 +110,11 @@ impl Inner {
         self.writing()?.alone(key).map_err(|error| self.failed("lock", &name, error))
     }
 
+    /// Says that a file is about to be removed, under its lock.
+    pub(super) fn doom(&self, path: &str) -> Result<Option<Box<dyn crate::backend::tree::Held + '_>>, BackendError> {
+        self.writing()?.doom(path).map_err(|error| self.failed("mark", path, error))
+    }
+
     pub(super) fn remove(&self, path: &str) -> Result<(), BackendError> {
         self.writing()?.remove(path).map_err(|error| self.failed("remove", path, error))
     }
@@ -182,10 +188,9 @@ impl Writer for Distribution {
         };
         let Some(canonical) = canonical else { return Ok(false) };
         let _lock = self.0.lock([&canonical])?;
-        if !self.0.has_bytes(&canonical)? {
+        if !self.0.has_bytes(&canonical)? || !self.0.grasp(&paths::blob(&canonical))? {
             return Ok(false);
         }
-        self.0.hold(&paths::blob(&canonical))?;
         self.0.link_blob(into, &Verified { digest: *digest, canonical })?;
         Ok(true)
     }
@@ -208,27 +213,25 @@ impl Writer for Distribution {
         // Under their locks the blobs are there or they are not: garbage collection takes the same locks.
         let _lock = inner.lock(needs.iter().chain(&extra).chain([&canonical]))?;
         for need in &needs {
-            match inner.has_bytes(need)? {
-                true => inner.hold(&paths::blob(need))?,
-                false => missing.push(*need),
+            if !inner.has_bytes(need)? || !inner.grasp(&paths::blob(need))? {
+                missing.push(*need);
             }
         }
         if !missing.is_empty() {
             return Err(BackendError::Missing(missing));
         }
         for extra in extra {
-            let path = paths::blob(&extra);
             if inner.has_bytes(&extra)? {
-                inner.hold(&path)?;
+                inner.grasp(&paths::blob(&extra))?;
             }
         }
         inner.make_repository(repository)?;
         let path = paths::blob(&canonical);
-        if !inner.has_bytes(&canonical)? {
+        if !inner.has_bytes(&canonical)? || !inner.grasp(&path)? {
             let written = inner.writing()?.write(&path, manifest.bytes);
             written.map_err(|error| inner.failed("write", &path, error))?;
+            inner.hold(&path)?;
         }
-        inner.hold(&path)?;
         inner.write_link(&paths::revision(repository, &canonical), &canonical)?;
         if digest != canonical {
             inner.write_link(&paths::revision(repository, &digest), &canonical)?;

@@ -197,7 +197,10 @@ impl Writing for DiskTree {
     fn grow(&self, path: &str, start: Start) -> io::Result<Box<dyn Growing>> {
         let path = self.at(path);
         if start == Start::Fresh {
-            parents(&path)?;
+            // An upload may go with the power; the repository that is made for it holds what it becomes.
+            let made = parents(&path)?;
+            let stays = |directory: &&PathBuf| !directory.iter().any(|part| part == "_uploads");
+            made.iter().filter(stays).try_for_each(|directory| sync_directory(directory))?;
         }
         let file =
             OpenOptions::new().read(true).write(true).create_new(start == Start::Fresh).mode(0o644).open(&path)?;

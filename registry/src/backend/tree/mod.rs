@@ -4,6 +4,8 @@
 //! Invariants: a file that is written is there whole or not at all, and stays after a crash once `write` or `place`
 //! has returned.
 
+pub(super) mod bucket;
+mod bucket_upload;
 pub(super) mod disk;
 pub(super) mod memory;
 
@@ -43,8 +45,18 @@ pub(super) trait Tree: Send + Sync {
     /// What is known about a file.
     fn facts(&self, path: &str) -> io::Result<Option<Facts>>;
 
+    /// The same, where somebody else than the file itself may know that it was touched.
+    fn usage(&self, path: &str) -> io::Result<Option<Facts>> {
+        self.facts(path)
+    }
+
     /// A range of a file's bytes; it lies inside the file.
     fn open(&self, path: &str, range: Range<u64>) -> io::Result<Body>;
+
+    /// A URL by which anybody who is told it can read a file for a while, where there is such a thing.
+    fn link(&self, _path: &str) -> Option<String> {
+        None
+    }
 
     /// The entries of a directory in bytewise order; none when there is no such directory.
     fn list(&self, path: &str) -> io::Result<Option<Vec<Entry>>>;
@@ -93,6 +105,13 @@ pub(super) trait Writing: Send + Sync {
     /// Runs alone among all who change the same tag or take up the same upload. Whoever needs [`Writing::lock`] too takes
     /// that first, and nobody takes two of these.
     fn alone(&self, key: u8) -> io::Result<Box<dyn Held + '_>>;
+
+    /// Says that a file is about to be removed, to those whom locks do not hold off: until what this returns is dropped,
+    /// their [`Writing::touch`] waits, and afterwards finds out whether the file is still there. None where locks are
+    /// enough.
+    fn doom(&self, _path: &str) -> io::Result<Option<Box<dyn Held + '_>>> {
+        Ok(None)
+    }
 
     /// How coarse the times of files are: one that is touched may seem to have been touched so much earlier.
     fn tick(&self) -> io::Result<Duration>;

@@ -1,11 +1,12 @@
 //! Blobs that are coming in: fetched once, read by many while they come.
 //!
 //! The bytes go where an upload of the blob would have them; what a fetch that was interrupted has left there is gone on
-//! with. A reader that goes away takes nothing with it: the fetch goes on for the others, and for the next one.
+//! with. A reader that goes away takes nothing with it: the fetch goes on for the others, and for the next one. What cannot
+//! be kept here (the disk is full) goes to each reader straight from the upstream.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -102,10 +103,14 @@ impl Flights {
                 }
             }
         };
+        let direct = Direct { remote: remote.clone(), digest: *digest, size, counters: Arc::clone(counters) };
+        let mut tail = Tail { flight, direct, straight: None, at: range.start, end: range.end };
         // The first byte tells whether there will be any.
-        flight.wait(range.start).map_err(|lost| lost.explain(remote, digest))?;
-        let length = range.end - range.start;
-        Ok(Body::Stream { reader: Box::new(Tail { flight, at: range.start, end: range.end }), length: Some(length) })
+        match tail.flight.wait(range.start) {
+            Err(Lost::Here(..)) => tail.leave().map_err(BackendError::io("fetch a blob"))?,
+            waited => drop(waited.map_err(|lost| lost.explain(remote, digest))?),
+        }
+        Ok(Body::Stream { reader: Box::new(tail), length: Some(range.end - range.start) })
     }
 
     fn begin(
@@ -207,8 +212,15 @@ impl Fetch {
         };
         let begun = if spool.is_none() { upload.offset() } else { 0 };
         self.flight.tell(|state| (state.file, state.have) = (Some(Arc::new(file)), begun));
-        self.replay(&mut *upload, &mut hashing, spool.as_mut())?;
-        self.receive(&mut *upload, &mut hashing, spool.as_mut())?;
+        let received = self
+            .replay(&mut *upload, &mut hashing, spool.as_mut())
+            .and_then(|()| self.receive(&mut *upload, &mut hashing, spool.as_mut()));
+        if let Err(Lost::Here(..)) = received {
+            // On a full disk a part of a blob takes the space of whole ones. The first error counts.
+            upload.cancel().ok();
+            return received;
+        }
+        received?;
         let verified = hashing.finish();
         if verified.digest != self.digest {
             upload.cancel().map_err(Lost::here)?;
@@ -288,8 +300,10 @@ struct Landing<'a> {
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
-        if self.end.is_err() {
-            self.fetch.counters.upstream_failures.one();
+        match &self.end {
+            Ok(()) => {}
+            Err(Lost::Here(..)) => self.fetch.counters.upstream_unkept.one(),
+            Err(_) => self.fetch.counters.upstream_failures.one(),
         }
         // The next asker finds it here, or tries again.
         lock(&self.fetch.flights).remove(&self.fetch.digest);
@@ -326,11 +340,74 @@ impl Hashing {
     }
 }
 
+/// A blob as the upstream has it.
+struct Direct {
+    remote: Remote,
+    digest: Digest,
+    size: u64,
+    counters: Arc<Counters>,
+}
+
+impl Direct {
+    /// A part of its bytes, kept nowhere. Whoever reads them sees an early end where the upstream fails.
+    fn open(&self, range: Range<u64>) -> io::Result<PipeReader> {
+        let (reader, writer) = io::pipe()?;
+        let Self { remote, digest, size, counters } = self;
+        let own = Self { remote: remote.clone(), digest: *digest, size: *size, counters: Arc::clone(counters) };
+        // It ends with the bytes, or when nobody reads them any more.
+        thread::Builder::new().name("upstream".to_owned()).spawn(move || {
+            if own.carry(range, writer).is_err() {
+                own.counters.upstream_failures.one();
+            }
+        })?;
+        Ok(reader)
+    }
+
+    fn carry(&self, range: Range<u64>, mut into: PipeWriter) -> Result<(), BackendError> {
+        let wrong = |error: &dyn std::fmt::Display| self.remote.wrong(error.to_string());
+        let reference = self.remote.reference(&Which::Digest(self.digest))?;
+        let repository = self.remote.fetching().repository(&reference).map_err(|error| wrong(&error))?;
+        let what = Descriptor::new(MediaType::OCI_LAYER, self.digest, self.size);
+        let reader = repository.fetch(&what, range.start).map_err(|error| wrong(&error))?;
+        let mut reader = reader.take(range.end - range.start);
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let count = match reader.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                count => count.map_err(|error| wrong(&error))?,
+            };
+            self.counters.upstream_bytes.add(count as u64);
+            if into.write_all(&buffer[..count]).is_err() {
+                // The client has gone away.
+                return Ok(());
+            }
+        }
+    }
+}
+
 /// Reads a blob that is coming in.
 struct Tail {
     flight: Arc<Flight>,
+    direct: Direct,
+    /// What is left, straight from the upstream.
+    straight: Option<PipeReader>,
     at: u64,
     end: u64,
+}
+
+impl Tail {
+    /// Reads on without the others.
+    fn leave(&mut self) -> io::Result<()> {
+        self.straight = Some(self.direct.open(self.at..self.end)?);
+        Ok(())
+    }
+
+    /// There is more to come.
+    fn went(&mut self, count: usize) -> io::Result<usize> {
+        self.at += count as u64;
+        if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(count) }
+    }
 }
 
 impl Read for Tail {
@@ -338,16 +415,18 @@ impl Read for Tail {
         if self.at >= self.end || buffer.is_empty() {
             return Ok(0);
         }
-        let waited = self.flight.wait(self.at);
-        let (file, readable) = waited.map_err(|lost| io::Error::other(format!("the blob did not come: {lost:?}")))?;
-        let left = readable.min(self.end).saturating_sub(self.at);
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        match file.read_at(&mut buffer[..most], self.at)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            count => {
-                self.at += count as u64;
-                Ok(count)
+        if self.straight.is_none() {
+            match self.flight.wait(self.at) {
+                Ok((file, readable)) => {
+                    let left = readable.min(self.end).saturating_sub(self.at);
+                    let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+                    return self.went(file.read_at(&mut buffer[..most], self.at)?);
+                }
+                Err(Lost::Here(..)) => self.leave()?,
+                Err(lost) => return Err(io::Error::other(format!("the blob did not come: {lost:?}"))),
             }
         }
+        let count = self.straight.as_mut().map_or(Ok(0), |straight| straight.read(buffer))?;
+        self.went(count)
     }
 }

@@ -41,6 +41,8 @@ const FRESH: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(10);
 /// Sizes that are remembered: of blobs that manifests which were served name.
 const SIZES: usize = 200_000;
+/// Referrers of one manifest that are kept.
+const REFERRERS: usize = 256;
 /// Tags whose last question is remembered.
 const TAGS: usize = 100_000;
 
@@ -213,8 +215,11 @@ impl PullThrough {
         let verified = Verified { digest: what.digest, canonical: Digest::of(&bytes) };
         // Its blobs come when they are asked for.
         let put = Put { verified, media_type: &document.media_type, bytes: &bytes, tags: &tags, needs: &[] };
-        self.writing()?.put_manifest(&remote.own, &put)?;
-        self.note_asked(&remote.own, which, Outcome::Answered);
+        match self.writing()?.put_manifest(&remote.own, &put) {
+            Ok(()) => self.note_asked(&remote.own, which, Outcome::Answered),
+            // It is given away all the same, and asked for again the next time.
+            Err(_) => self.counters.upstream_unkept.one(),
+        }
         let (media_type, origin) = (document.media_type.as_str().into(), Some(Origin::Fetched(remote.host())));
         Ok(Some(Stored { digest: what.digest, media_type, bytes, origin }))
     }
@@ -246,6 +251,16 @@ impl PullThrough {
         Ok(size)
     }
 
+    /// Keeps the manifests of referrers, which make the list of them when the upstream is gone.
+    fn keep_referrers(&self, remote: &Remote, list: &[Descriptor]) {
+        for referrer in list.iter().take(REFERRERS) {
+            // The list is here; that one of them cannot be had is counted, and is said to whoever asks for it.
+            if self.find_manifest(remote, &Which::Digest(referrer.digest)).is_err() {
+                return;
+            }
+        }
+    }
+
     fn writing(&self) -> Result<&dyn Writer, BackendError> {
         self.local.writer().ok_or_else(|| BackendError::ReadOnly(self.local.place()))
     }
@@ -273,14 +288,19 @@ impl Backend for PullThrough {
         }
         let Some(size) = self.size(&remote, digest)? else { return Ok(None) };
         // Another repository has it; that this one has it too is known from its manifest or from the upstream.
-        if self.writing()?.mount(repository, digest, None)? {
-            self.counters.upstream_hits.one();
-            return self.local.blob(repository, digest);
+        match self.writing()?.mount(repository, digest, None) {
+            Ok(true) => {
+                self.counters.upstream_hits.one();
+                return self.local.blob(repository, digest);
+            }
+            Ok(false) => {}
+            // It comes from there like what nobody here has.
+            Err(_) => self.counters.upstream_unkept.one(),
         }
         let origin = Some(Origin::Fetched(remote.host()));
         let digest = *digest;
         let open = move |range| self.flights.open(&self.local, &remote, &digest, size, &self.counters, range);
-        Ok(Some(Blob { size, origin, open: Box::new(open) }))
+        Ok(Some(Blob { size, origin, open: Box::new(open), elsewhere: Box::new(|| None) }))
     }
 
     fn tags(&self, repository: &Name) -> Result<Option<Arc<[Tag]>>, BackendError> {
@@ -315,6 +335,7 @@ impl Backend for PullThrough {
         match there {
             Ok(mut list) => {
                 list.sort_by_key(|referrer| referrer.digest.to_string());
+                self.keep_referrers(&remote, &list);
                 Ok(list.into())
             }
             Err(error) => {
