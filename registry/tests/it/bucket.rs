@@ -47,7 +47,8 @@ impl Store {
         let mut has_ended = false;
         until("versitygw listens", || {
             has_ended = child.try_wait().unwrap().is_some();
-            has_ended || TcpStream::connect(address).is_ok()
+            // Whoever else may have got the port is no store.
+            has_ended || TcpStream::connect(address).is_ok() && bucket(address).check().is_ok()
         });
         let store = Self { _child: Killed::new(child), address: address.to_owned() };
         (!has_ended).then_some(store)

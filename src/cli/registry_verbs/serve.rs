@@ -8,7 +8,7 @@ use clap::Args;
 use registry::access::Guard;
 use registry::access::watched::{Keeper, Reload};
 use registry::access_log::{AccessLog, Destination, Format};
-use registry::backend::{PullThrough, Upstream};
+use registry::backend::{PullThrough, Upstream, UpstreamError};
 use registry::listener::Certificates;
 use registry::notify::Manager;
 use registry::options::{Completeness, Mode, Redirects, ServeOptions};
@@ -75,7 +75,8 @@ pub(crate) struct Serve {
     /// A registry that is asked for images of HOST which are not here, and whose answers are kept; can be given several
     /// times
     #[arg(long, value_name = "HOST=URL", help_heading = "Registries behind this one")]
-    upstream: Vec<Upstream>,
+    // Read when it is needed: whoever writes credentials into it finds them in no error of the command line's own.
+    upstream: Vec<String>,
     /// The file with credentials for them
     #[arg(
         long,
@@ -147,16 +148,18 @@ impl Serve {
         if self.read_only && self.upstream.is_empty() { Use::Read } else { Use::Write }
     }
 
-    fn look_behind(&self, registry: &mut Registry) -> Result<(), RegistryFailure> {
+    fn look_behind(&self, registry: &mut Registry) -> Result<(), CommandError> {
         if self.upstream.is_empty() {
             return Ok(());
         }
         if registry.backend.writer().is_none() {
-            return Err(RegistryFailure::NothingToKeepIn(registry.backend.place()));
+            return Err(RegistryFailure::NothingToKeepIn(registry.backend.place()).into());
         }
         let options = ClientOptions { authfile: self.authfile.clone(), ..ClientOptions::default() };
+        let upstreams: Result<Vec<Upstream>, _> = self.upstream.iter().map(|text| text.parse()).collect();
+        let upstreams = upstreams.map_err(|error: UpstreamError| CommandError::Usage(error.to_string()))?;
         let (local, counters) = (Arc::clone(&registry.backend), Arc::clone(&registry.counters));
-        registry.backend = Arc::new(PullThrough::new(local, self.upstream.clone(), &options, counters));
+        registry.backend = Arc::new(PullThrough::new(local, upstreams, &options, counters));
         Ok(())
     }
 
