@@ -212,7 +212,7 @@ fn a_new_version_takes_the_place_of_the_old_one() {
         ("team/app:v1", "team/app"),
         ("hub.example:5000/team/app", "hub.example:5000/team/app"),
         ("hub.example:5000/team/app:v1", "hub.example:5000/team/app"),
-        ("/work/app", "/work/app"),
+        ("/srv/app", "/srv/app"),
     ] {
         assert_eq!(lineage(image), want);
     }
