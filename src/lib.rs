@@ -13,6 +13,7 @@ pub mod execute;
 pub mod helm;
 pub mod kubefile;
 pub mod plan;
+pub mod probe;
 pub mod report;
 pub mod rootfs;
 pub mod sandbox;

@@ -121,6 +121,11 @@ fn the_blocks_of_the_run_guide_run() {
 }
 
 #[test]
+fn the_blocks_of_the_cluster_guide_run() {
+    run("docs/clusters.md");
+}
+
+#[test]
 fn the_blocks_of_the_registry_guide_run() {
     run("docs/registry.md");
 }

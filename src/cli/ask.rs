@@ -99,3 +99,16 @@ impl Drop for Silence<'_> {
         tcsetattr(self.terminal, OptionalActions::Flush, &self.before).unwrap_or_default();
     }
 }
+
+/// Asks whether something is wanted.
+///
+/// # Errors
+/// When it is not, or nobody can be asked.
+pub(crate) fn confirm(question: &str) -> Result<(), CommandError> {
+    match line(&format!("{question}? [y/N] ")) {
+        Ok(answer) if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") => Ok(()),
+        Ok(_) => Err(CommandError::Declined(question.to_owned())),
+        Err(CommandError::NobodyToAsk) => Err(CommandError::NobodyToConfirm { question: question.to_owned() }),
+        Err(error) => Err(error),
+    }
+}

@@ -17,8 +17,10 @@ use registry_client::RegistryError;
 
 use crate::build::{BuildError, SeamError};
 use crate::carry::CarryError;
-use crate::cluster::ClusterError;
+use crate::cluster::{Address, AddressError, ClusterError, ClusterName, Problem};
+use crate::clusterfile::ClusterfileError;
 use crate::execute::ExecuteError;
+use crate::execute::hosts::HostsError;
 use crate::rootfs::RootfsError;
 use crate::sandbox::SandboxError;
 use crate::template::TemplateError;
@@ -108,8 +110,49 @@ pub(crate) enum CommandError {
     Several(Vec<CommandError>),
     #[error("cannot write JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("clusters of several hosts are not supported yet (`{0}`)")]
-    HostsNotSupported(&'static str),
+    #[error("{} with the hosts; nothing was changed{}", problems_count(.0), super::hosts::listed(.0))]
+    Hosts(Vec<Problem>),
+    #[error(transparent)]
+    OnHosts(#[from] HostsError),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("{0} cannot be a master and a node")]
+    TwoRoles(Address),
+    #[error("{address} is not in the cluster `{cluster}`")]
+    NotInCluster { address: Address, cluster: ClusterName },
+    #[error("no host of the cluster `{cluster}` has the role {roles}")]
+    NoSuchRole { roles: String, cluster: ClusterName },
+    #[error("there is no cluster `{cluster}` here")]
+    NoCluster { cluster: ClusterName },
+    #[error("the cluster has no master")]
+    NoMaster,
+    #[error("the last master cannot be removed")]
+    LastMaster,
+    #[error("`{path}` is no valid Clusterfile")]
+    Clusterfile { path: String, source: ClusterfileError },
+    #[error("`{name}` carries container images in its index, which hosts do not take yet")]
+    CarriesForHosts { name: String },
+    #[error("another command works on the cluster (it holds `{}`)", path.display())]
+    Running { path: PathBuf },
+    #[error("the values of {} were sealed on another machine and cannot be opened here", names.join(", "))]
+    SealedElsewhere { names: Vec<String> },
+    #[error("cannot tell where clusters are kept: neither SEALOS_RUNTIME_ROOT nor HOME is set")]
+    NoRuntimeRoot,
+    /// There is something to do; the exit code says so.
+    #[error("changes")]
+    Changes,
+    #[error("the cluster `{cluster}` is not wholly taken away{}", super::hosts::listed(problems))]
+    NotTakenAway { cluster: ClusterName, problems: Vec<Problem> },
+    #[error("{question}: there is no terminal to ask at")]
+    NobodyToConfirm { question: String },
+    #[error("not wanted: {0}")]
+    Declined(String),
+    #[error("{} of {of} hosts failed{}", problems.len(), super::hosts::listed(problems))]
+    SomeHosts { problems: Vec<Problem>, of: usize },
+}
+
+fn problems_count(problems: &[Problem]) -> String {
+    if problems.len() == 1 { "one problem".to_owned() } else { format!("{} problems", problems.len()) }
 }
 
 impl CommandError {
@@ -133,6 +176,7 @@ impl CommandError {
         match self {
             Self::Serving(error) if error.is_usage() => 2,
             Self::Execute(error) => error.exit_code(),
+            Self::OnHosts(error) => error.exit_code(),
             Self::Interrupted => 130,
             Self::Transfer(TransferError::Location(LocationError::Absent { .. })) => 1,
             Self::Transfer(TransferError::Location(_) | TransferError::Name(_)) | Self::Usage(_) => 2,
@@ -147,7 +191,9 @@ impl CommandError {
             | Self::StdoutIsTerminal
             | Self::DirectoryNeedsName
             | Self::StdinIsTerminal
-            | Self::HostsNotSupported(_) => 2,
+            | Self::Address(_)
+            | Self::TwoRoles(_)
+            | Self::Changes => 2,
             _ => 1,
         }
     }
@@ -188,17 +234,29 @@ impl CommandError {
                 "file" => format!("name the path: `sealos load -i {}`", text.trim_start_matches("file://")),
                 _ => "fetch the file first, or serve it by http or https".to_owned(),
             }),
-            Self::HostsNotSupported(_) => Some(
-                "`sealos run IMAGE` unpacks images and runs their commands on this machine; leave the flag out"
-                    .to_owned(),
+            Self::OnHosts(error) => error.help(),
+            Self::Clusterfile { source, .. } => source.help(),
+            Self::NoCluster { .. } => Some(
+                "`sealos run IMAGE --masters LIST` or `sealos apply -f FILE` makes one; `--cluster` names another".to_owned(),
             ),
+            Self::LastMaster => Some("`sealos reset` takes the whole cluster away".to_owned()),
+            Self::NoMaster => Some("name at least one host with `--masters`".to_owned()),
+            Self::CarriesForHosts { name } => {
+                Some(format!("`sealos convert --carry layer {name} NEW` makes an image that holds them in a layer"))
+            }
+            Self::SealedElsewhere { .. } => {
+                Some("give them again with `--env`, or copy `seal.key` from that machine's ~/.sealos".to_owned())
+            }
+            Self::Running { .. } => Some("wait until it has ended, then run it again".to_owned()),
+            Self::NotTakenAway { .. } => Some("the same command again goes on with these hosts".to_owned()),
+            Self::NobodyToConfirm { .. } => Some("`--yes` answers yes".to_owned()),
             _ => None,
         }
     }
 
     /// The lines for stderr; nothing for a reader that went away, and where the exit code says all.
     pub(crate) fn to_text(&self) -> String {
-        if self.exit_code() == 0 || matches!(self, Self::Absent) {
+        if self.exit_code() == 0 || matches!(self, Self::Absent | Self::Changes) {
             return String::new();
         }
         if let Self::Several(all) = self {

@@ -9,6 +9,9 @@
 //! went away), 1 the task failed, 2 the command line was wrong, 130 interrupted. Where nothing wants to be told of an
 //! interrupt it is left to the system: a later command tidies up what there is to tidy. No verb knows another one.
 
+mod add;
+mod apply;
+mod apps;
 mod ask;
 mod build;
 mod build_request;
@@ -20,13 +23,18 @@ mod conversion;
 mod convert;
 mod copy;
 mod create;
+mod delete;
 mod diff;
+mod env;
 mod error;
+mod exec;
 mod execution;
 mod filter;
 mod find_or_pull;
+mod gen_verb;
 mod go_bool;
 mod history;
+mod hosts;
 mod image_files;
 mod image_layers;
 mod images;
@@ -40,22 +48,28 @@ mod logout;
 mod man;
 mod manifest;
 mod merge;
+mod node;
 mod pack;
+mod plan_verb;
 mod platforms;
 mod prune;
 mod pull;
 mod push;
 mod registry;
 mod registry_verbs;
+mod reset;
 mod rmi;
 mod row;
 mod run;
+mod run_hosts;
 mod run_registry;
 mod save;
 mod schema;
+mod scp;
 mod search;
 mod sent;
 mod show;
+mod status;
 mod summary;
 mod sync;
 mod tag;
@@ -137,12 +151,19 @@ struct Ignored {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Add(Box<add::Add>),
+    Apply(Box<apply::Apply>),
+    Apps(Box<apps::Apps>),
     Build(Box<build::Build>),
     Completion(completion::Completion),
     Convert(Box<convert::Convert>),
     Copy(Box<copy::Copy>),
     Create(create::Create),
+    Delete(Box<delete::Delete>),
     Diff(diff::Diff),
+    Env(env::Env),
+    Exec(Box<exec::Exec>),
+    Gen(Box<gen_verb::Gen>),
     History(history::History),
     Images(images::Images),
     Inspect(inspect::Inspect),
@@ -152,15 +173,21 @@ enum Verb {
     Man(man::Man),
     Manifest(Box<manifest::Manifest>),
     Merge(Box<merge::Merge>),
+    #[command(hide = true)]
+    Node(node::Node),
+    Plan(Box<plan_verb::Plan>),
     Prune(prune::Prune),
     Pull(Box<pull::Pull>),
     Push(Box<push::Push>),
     Registry(registry_verbs::Registry),
+    Reset(Box<reset::Reset>),
     Rmi(rmi::Rmi),
     Run(Box<run::Run>),
     Save(save::Save),
     Schema(schema::Schema),
+    Scp(Box<scp::Scp>),
     Search(search::Search),
+    Status(Box<status::Status>),
     Sync(Box<sync::Sync>),
     Tag(tag::Tag),
     #[command(alias = "list-tags")]
@@ -171,12 +198,19 @@ enum Verb {
 impl Verb {
     fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
         match self {
+            Self::Add(verb) => verb.run(world),
+            Self::Apply(verb) => verb.run(world),
+            Self::Apps(verb) => verb.run(world),
             Self::Build(verb) => verb.run(world),
             Self::Completion(verb) => verb.run(world),
             Self::Convert(verb) => verb.run(world),
             Self::Copy(verb) => verb.run(world),
             Self::Create(verb) => verb.run(world),
+            Self::Delete(verb) => verb.run(world),
             Self::Diff(verb) => verb.run(world),
+            Self::Env(verb) => verb.run(world),
+            Self::Exec(verb) => verb.run(world),
+            Self::Gen(verb) => verb.run(world),
             Self::History(verb) => verb.run(world),
             Self::Images(verb) => verb.run(world),
             Self::Inspect(verb) => verb.run(world),
@@ -186,15 +220,20 @@ impl Verb {
             Self::Man(verb) => verb.run(world),
             Self::Manifest(verb) => verb.run(world),
             Self::Merge(verb) => verb.run(world),
+            Self::Node(verb) => verb.run(world),
+            Self::Plan(verb) => verb.run(world),
             Self::Prune(verb) => verb.run(world),
             Self::Pull(verb) => verb.run(world),
             Self::Push(verb) => verb.run(world),
             Self::Registry(verb) => verb.run(world),
+            Self::Reset(verb) => verb.run(world),
             Self::Rmi(verb) => verb.run(world),
             Self::Run(verb) => verb.run(world),
             Self::Save(verb) => verb.run(world),
             Self::Schema(verb) => verb.run(world),
+            Self::Scp(verb) => verb.run(world),
             Self::Search(verb) => verb.run(world),
+            Self::Status(verb) => verb.run(world),
             Self::Sync(verb) => verb.run(world),
             Self::Tag(verb) => verb.run(world),
             Self::Tags(verb) => verb.run(world),

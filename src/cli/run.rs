@@ -12,8 +12,11 @@ use super::carrying::CarryFlags;
 use super::error::CommandError;
 use super::execution::{Showing, engine, unpack_options};
 use super::find_or_pull::{Wanted, find_or_pull, shown};
+use super::hosts::flags::{HostFlags, SshFlags, WorkFlags};
+use super::hosts::state::State;
 use super::image_layers::image_layers;
 use super::registry::Registry;
+use super::run_hosts::OnHosts;
 use super::run_registry::{self, Prepared};
 use super::world::{Silence, World, is_real_root};
 use crate::build::{BuildRequest, ContextPlace, KubefilePlace, Platforms};
@@ -23,18 +26,20 @@ use crate::plan::{Desired, Mount, Override, Precedence, Subject};
 use crate::report::{Event, Reporter, Watch};
 use crate::transport::{Interrupt, Local};
 
-/// Unpack images and run their commands on this machine
+/// Unpack images and run their commands, on this machine or on the hosts of a cluster
 ///
 /// Each argument is an image, an archive that `sealos save` wrote, or a directory with a Kubefile, which is built
-/// first. An image that is not in the store is pulled. Their files are unpacked, templates are filled in, and their commands run, in the order given; the first
-/// that fails ends it.
+/// first. An image that is not in the store is pulled. Their files are unpacked, templates are filled in, and their
+/// commands run, in the order given; the first that fails ends it. With hosts, the files of a rootfs and of patches and
+/// their commands are for all of them, those of applications for the first master.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   sealos run labring/helm:v3.8.2
   sealos run ./app.tar
   sealos run -e replicas=3 --cmd 'helm install app charts/app' app:v1
-  sealos run --dry-run app:v1")]
+  sealos run --dry-run app:v1
+  sealos run rootfs:v1 app:v1 --masters 10.0.0.1 --nodes 10.0.0.2-10.0.0.9")]
 pub(crate) struct Run {
     /// Images, archives, or directories with a Kubefile
     #[arg(required = true, value_name = "IMAGE|ARCHIVE|DIR")]
@@ -63,35 +68,20 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) registry: Registry,
     #[command(flatten)]
-    hosts: Hosts,
+    hosts: HostFlags,
+    #[command(flatten)]
+    ssh: SshFlags,
+    #[command(flatten)]
+    work: WorkFlags,
+    /// One host, this one, is what is meant without hosts anyway
+    #[arg(long, hide = true)]
+    single: bool,
     /// No progress; what the commands say is still shown
     #[arg(short, long)]
     pub(crate) quiet: bool,
     /// The kind of archive; it is found out
     #[arg(short, long, hide = true)]
     pub(crate) transport: Option<String>,
-}
-
-/// What clusters of several hosts would need.
-#[derive(Debug, Args)]
-struct Hosts {
-    #[arg(short, long, hide = true)]
-    masters: Option<String>,
-    #[arg(short, long, hide = true)]
-    nodes: Option<String>,
-    #[arg(long, hide = true)]
-    single: bool,
-}
-
-impl Hosts {
-    fn refuse(&self) -> Result<(), CommandError> {
-        match () {
-            () if self.masters.is_some() => Err(CommandError::HostsNotSupported("--masters")),
-            () if self.nodes.is_some() => Err(CommandError::HostsNotSupported("--nodes")),
-            // One host, this one, is what is done anyway.
-            () => Ok(()),
-        }
-    }
 }
 
 /// `NAME=VALUE`; commas belong to the value.
@@ -104,7 +94,9 @@ pub(crate) fn variable(text: &str) -> Result<String, String> {
 
 impl Run {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
-        self.hosts.refuse()?;
+        if !self.hosts.is_empty() || State::is_there(&self.cluster) {
+            return self.on_hosts(world);
+        }
         for argument in &self.images {
             if let Kind::Directory = kind_of(argument) {
                 prepare(world, &self.recipe(argument))?;
@@ -165,6 +157,32 @@ impl Run {
             reporter.event(&Event::Task("nothing is left to do; --force does it again".to_owned()));
         }
         Ok(())
+    }
+
+    /// On the hosts of a cluster.
+    fn on_hosts(self, world: &mut World<'_>) -> Result<(), CommandError> {
+        if let Some(directory) = self.images.iter().find(|argument| matches!(kind_of(argument), Kind::Directory)) {
+            let text = format!(
+                "`{directory}` is a directory: build it with `sealos build -t NAME {directory}`, then run NAME"
+            );
+            return Err(CommandError::Usage(text));
+        }
+        let registry = self.registry.clone().complete()?;
+        let wanted = self.wanted(world)?;
+        let job = OnHosts {
+            cluster: &self.cluster,
+            wanted,
+            env: &self.env,
+            cmd: &self.cmd,
+            force: self.force,
+            dry_run: self.dry_run,
+            hosts: &self.hosts,
+            ssh: &self.ssh,
+            work: &self.work,
+            registry: &registry,
+            silence: Silence::from(self.quiet),
+        };
+        job.run(world)
     }
 
     /// The build of a directory.

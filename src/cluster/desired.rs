@@ -17,6 +17,8 @@ pub struct Cluster {
     pub env: Vec<String>,
     /// `NAME=VALUE` of the command line, by image: over all others.
     pub image_env: BTreeMap<String, Vec<String>>,
+    /// Commands in the place of CMD that the command line gave, by image.
+    pub image_cmd: BTreeMap<String, Vec<String>>,
     /// How hosts are reached that have no settings of their own.
     pub ssh: Ssh,
     /// Commands in the place of the CMD of the first image that is installed.

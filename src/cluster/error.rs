@@ -48,6 +48,28 @@ pub enum ClusterError {
         /// The name.
         name: String,
     },
+    /// An image that is wanted in two versions at once.
+    #[error("`{first}` and `{second}` are two versions of one image")]
+    TwoVersions {
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A cluster stands on one root file system.
+    #[error("`{first}` and `{second}` are both a rootfs: a cluster has one")]
+    TwoRootfs {
+        /// One.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A patch without what it is for.
+    #[error("`{image}` is a patch, and there is no rootfs among the images")]
+    PatchAlone {
+        /// The patch.
+        image: String,
+    },
     /// Neither a setting nor a home says where data goes.
     #[error("there is no place for the data of clusters: neither SEALOS_DATA_ROOT, XDG_DATA_HOME nor HOME is set")]
     NoDataRoot,
@@ -78,6 +100,10 @@ impl ClusterError {
             Self::NoDataRoot | Self::RelativeDataRoot { .. } => {
                 Some("set SEALOS_DATA_ROOT to an absolute path".to_owned())
             }
+            Self::TwoVersions { first, second } | Self::TwoRootfs { first, second } => {
+                Some(format!("keep `{first}` or `{second}` in the list, not both"))
+            }
+            Self::PatchAlone { .. } => Some("name the rootfs image as well, before the patch".to_owned()),
             Self::VariableName { .. } | Self::VariableValue { .. } | Self::ReservedName { .. } => None,
         }
     }

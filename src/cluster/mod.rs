@@ -5,6 +5,7 @@
 //!        ─ commands ─ rewrite ─ ShellScript (ENTRYPOINT, CMD, --cmd)
 //!        ─ Environment                      (ENV < spec.env < -e)
 //! Cluster ─ images, hosts (Address, Role, Ssh), environment, file changes
+//! HostFacts, Problem                       (what a host is like, and what is wrong with it)
 //! ```
 //!
 //! Invariants: pure (no file, process, clock or random); a value of the environment never becomes part of a shell's
@@ -22,6 +23,7 @@ mod host;
 mod kind;
 mod layout;
 mod merge;
+mod observed;
 mod rewrite;
 
 pub use address::{Address, AddressError, HostName, SSH_PORT};
@@ -33,4 +35,5 @@ pub use host::{Host, Role, Secret, Ssh};
 pub use kind::{Distribution, ImageKind, label};
 pub use layout::{ClusterName, Layout, mount_name};
 pub use merge::merge;
+pub use observed::{HostFacts, Problem};
 pub use rewrite::{ShellScript, rewrite};

@@ -83,6 +83,9 @@ pub struct Installed {
     /// `NAME=VALUE` that the command line gave, values sealed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
+    /// Commands in the place of CMD that the command line gave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
 }
 
 /// What was made of the cluster so far.

@@ -145,6 +145,9 @@ impl Reader<'_> {
             if !mount.env.is_empty() {
                 file.cluster.image_env.insert(mount.image_name.clone(), mount.env.clone());
             }
+            if !mount.commands.is_empty() {
+                file.cluster.image_cmd.insert(mount.image_name.clone(), mount.commands.clone());
+            }
         }
         file.tree = node.to_json();
         file.notes.append(&mut self.notes);
@@ -227,6 +230,7 @@ impl Reader<'_> {
             });
             Installed {
                 env: env.collect(),
+                commands: mount.texts_at(&["commands"]),
                 name: word("name"),
                 kind: word("type"),
                 image_name: word("imageName"),

@@ -76,6 +76,7 @@ const MOUNT: &[Field] = &[
     field("imageDigest", Kind::Text, "the digest of the image that is installed"),
     field("mountPoint", Kind::Text, "the directory of its files on the hosts"),
     field("env", Kind::Any, "the environment that the command line gave it; sealed"),
+    field("commands", Kind::Texts, "the commands that the command line gave it in the place of its CMD"),
     field("labels", Kind::Any, "means nothing here"),
     field("cmd", Kind::Any, "means nothing here"),
     field("entrypoint", Kind::Any, "means nothing here"),

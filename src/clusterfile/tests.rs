@@ -103,6 +103,7 @@ fn what_is_stored_is_read_back_with_every_document_and_no_secret_in_clear() {
             image_digest: Some("sha256:00".into()),
             mount_point: "/var/lib".into(),
             env: vec!["PASSWORD=hush=1".into()],
+            commands: vec!["helm upgrade".into()],
         }],
         revision: 7,
     };
@@ -116,7 +117,9 @@ fn what_is_stored_is_read_back_with_every_document_and_no_secret_in_clear() {
     let again = parse(&stored).unwrap();
     assert_eq!(again.status, file.status);
     assert_eq!(again.cluster.image_env["labring/helm:v3.8.2"], ["PASSWORD=hush=1"]);
-    let expected = Cluster { image_env: again.cluster.image_env.clone(), ..file.cluster };
+    assert_eq!(again.cluster.image_cmd["labring/helm:v3.8.2"], ["helm upgrade"]);
+    let (image_env, image_cmd) = (again.cluster.image_env.clone(), again.cluster.image_cmd.clone());
+    let expected = Cluster { image_env, image_cmd, ..file.cluster };
     assert_eq!(again.cluster, expected);
     assert_eq!(again.to_text(&seal).unwrap(), stored, "storing is stable");
 

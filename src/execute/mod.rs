@@ -13,6 +13,7 @@
 mod error;
 mod event;
 mod files;
+pub mod hosts;
 mod images;
 mod journal;
 mod steps;

@@ -12,6 +12,7 @@
 //! What it does not do: read the journal, carry out a step.
 
 mod desired;
+pub mod hosts;
 mod step;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -66,6 +66,15 @@ fn values_that_commands_pass_decide() {
             &[("deploy/a/pod.yaml", b"apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'r.example/pod:1'}]}\n")],
             "docker.io/team/web:9\nr.example/pod:1\n",
         ),
+        // A script's own text, with its arguments, and a loop.
+        (
+            "FROM scratch\nENV TAG=7\nCOPY . .\nCMD [\"bash install.sh $(TAG)\"]\n",
+            &[
+                ("install.sh", b"K=\"kubectl -n web\"\ncat <<EOF | $K apply -f -\napiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'r.example/here:$1'}]}\nEOF\nfor f in more/*.yml; do\n  $K apply -f \"$f\"\ndone\n".as_slice()),
+                ("more/x.yml", b"apiVersion: v1\nkind: Pod\nspec: {containers: [{image: 'r.example/loop:1'}]}\n"),
+            ],
+            "docker.io/team/web:9\nr.example/here:7\nr.example/loop:1\n",
+        ),
         // On standard input, and by a pattern.
         (
             "FROM scratch\nCOPY . .\nCMD [\"cat deploy/a.yaml | kubectl apply -f -\", \"kubectl apply -f 'more/x-*.yml'\"]\n",

@@ -50,15 +50,55 @@ fn a_wrong_command_line_exits_with_2_and_says_what_is_wrong() {
 }
 
 #[test]
-fn clusters_of_hosts_are_refused_with_what_there_is() {
+fn hosts_that_cannot_be_are_refused_before_anything_is_done() {
     let sandbox = Sandbox::new();
-    for flag in ["--masters", "--nodes"] {
-        let want = format!(
-            "error: clusters of several hosts are not supported yet (`{flag}`)\n\
-             help: `sealos run IMAGE` unpacks images and runs their commands on this machine; leave the flag out\n"
-        );
-        assert_eq!(sandbox.sealos(&["run", "a", flag, "10.0.0.1"]), Said::failure(2, &want), "{flag}");
+    for (args, part) in [
+        (&["gen", "a", "--masters", "10.0.0.300"][..], "`10.0.0.300` is no host"),
+        (&["gen", "a", "--masters", "10.0.0.1", "--nodes", "10.0.0.1"], "10.0.0.1:22 cannot be a master and a node"),
+        (&["gen", "a", "--masters", "10.0.0.1,10.0.0.1:22"], "`10.0.0.1:22` is listed twice"),
+        (&["gen", "a", "--port", "0"], "invalid value '0'"),
+        (&["add"], "no host is named"),
+        (&["delete"], "no host is named"),
+        (&["scp", "a", "b"], "b is no absolute path"),
+        (&["exec"], "<COMMAND>..."),
+        (&["exec", "true", "--parallel", "0"], "expected a number from 1"),
+    ] {
+        let said = sandbox.sealos(args);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{args:?}: {}", said.stderr);
+        assert!(said.stderr.contains(part), "{args:?}: {}", said.stderr);
     }
+}
+
+#[test]
+fn a_cluster_that_there_is_not_is_named() {
+    let sandbox = Sandbox::new();
+    for args in [
+        &["status", "-c", "test"][..],
+        &["apps", "-c", "test"],
+        &["exec", "-c", "test", "true"],
+        &["scp", "-c", "test", "a", "/b"],
+        &["reset", "-c", "test", "--yes"],
+        &["add", "-c", "test", "--nodes", "10.0.0.1"],
+        &["delete", "-c", "test", "--nodes", "10.0.0.1", "--yes"],
+    ] {
+        let said = sandbox.sealos(args);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{args:?}: {}", said.stderr);
+        assert!(said.stderr.starts_with("error: there is no cluster `test` here\nhelp: "), "{args:?}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn a_written_clusterfile_says_what_was_typed() {
+    let sandbox = Sandbox::new();
+    let args = ["gen", "a:v1", "b", "--masters", "10.0.0.1", "--nodes", "10.0.0.2-10.0.0.3,node-4:2222", "-u", "admin"];
+    let said = sandbox.sealos(&args);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    for part in ["kind: Cluster", "- a:v1", "10.0.0.1:22", "10.0.0.3:22", "node-4:2222", "user: admin"] {
+        assert!(said.stdout.contains(part), "`{part}` is not in:\n{}", said.stdout);
+    }
+    let twice = sandbox.sealos(&[&args[..], &["-o", "Clusterfile"]].concat());
+    assert_eq!(twice, Said::only(""));
+    assert_eq!(std::fs::read_to_string(sandbox.path("Clusterfile")).unwrap(), said.stdout);
 }
 
 #[test]

@@ -109,6 +109,8 @@ struct Cutter<'a> {
 struct Delimiter {
     word: String,
     strip_tabs: bool,
+    /// Variables in the text stay as they are.
+    is_quoted: bool,
 }
 
 impl Cutter<'_> {
@@ -188,7 +190,12 @@ impl Cutter<'_> {
         }
         let is_loop = command.words.first().is_some_and(|word| word.text == "for");
         if is_loop && let Some(name) = command.words.get(1) {
-            self.variables.insert(name.text.clone(), None);
+            // Over one word, which may be a pattern of files.
+            let value = match &command.words[2..] {
+                [inside, one] if inside.text == "in" && one.certainty == Certainty::Known => Some(one.text.clone()),
+                _ => None,
+            };
+            self.variables.insert(name.text.clone(), value);
         } else if !command.words.is_empty() {
             self.found.commands.push(command);
         }
@@ -416,8 +423,10 @@ impl Cutter<'_> {
             if strip_tabs {
                 self.next();
             }
+            let from = self.at;
             let word = self.raw_word();
-            self.pending.push(Delimiter { word, strip_tabs });
+            let is_quoted = self.text[from..self.at].iter().any(|c| matches!(c, '\'' | '"' | '\\'));
+            self.pending.push(Delimiter { word, strip_tabs, is_quoted });
             return;
         }
         let is_file = c == '<' && self.peek(0).is_some_and(|c| !matches!(c, '<' | '>' | '&' | '('));
@@ -462,8 +471,42 @@ impl Cutter<'_> {
                 body.push_str(bare);
                 body.push('\n');
             }
+            let body = if delimiter.is_quoted { body } else { self.with_values(&body) };
             self.found.documents.push((first, body));
         }
+    }
+
+    /// The text of a here-document with the values of its variables, as far as they are known.
+    fn with_values(&mut self, text: &str) -> String {
+        let mut inner = Cutter {
+            text: text.chars().collect(),
+            at: 0,
+            line: 1,
+            dialect: self.dialect,
+            variables: &mut *self.variables,
+            found: Commands::default(),
+            command: Simple::default(),
+            word: Some(Word::default()),
+            pending: Vec::new(),
+            file: None,
+            pipe: None,
+        };
+        while let Some(c) = inner.next() {
+            match c {
+                '\\' => match inner.next() {
+                    Some('\n') | None => {}
+                    Some(c @ ('\\' | '$' | '`')) => inner.push(c),
+                    Some(c) => {
+                        inner.push('\\');
+                        inner.push(c);
+                    }
+                },
+                '$' => inner.dollar(Splitting::Keep),
+                '`' => inner.backquoted(),
+                c => inner.push(c),
+            }
+        }
+        inner.word.unwrap_or_default().text
     }
 }
 
@@ -529,6 +572,7 @@ mod tests {
             ("export X=v1 Y=$(date)\na $X $Y", &["a|v1|?${Y}"]),
             (": ${X:=v1}\na $X", &[":|v1", "a|v1"]),
             ("for i in a b; do c $i; done", &["c|?${i}"]),
+            ("for i in a/*.b; do c $i; done", &["c|a/*.b"]),
             ("a ${1} $@", &["a|?${1}|?${@}"]),
             ("f() {\n a\n}\n", &["f", "a"]),
         ] {
@@ -538,11 +582,11 @@ mod tests {
 
     #[test]
     fn here_documents_are_kept_apart() {
-        let text = "a <<EOF b\nkind: Pod\n$X\nEOF\nc <<-'E'\n\tx\n\tE\nd\n";
+        let text = "V=1\na <<EOF b\nkind: Pod\n$X ${V} \\$V\nEOF\nc <<-'E'\n\tx $V\n\tE\nd\n";
         let found = parse(text, Dialect::Script, &mut Variables::new());
-        assert_eq!(found.documents, [(2, "kind: Pod\n$X\n".to_owned()), (6, "x\n".to_owned())]);
+        assert_eq!(found.documents, [(3, "kind: Pod\n${X} 1 $V\n".to_owned()), (7, "x $V\n".to_owned())]);
         let words: Vec<_> = found.commands.iter().map(|c| (c.line, c.words[0].text.as_str())).collect();
-        assert_eq!(words, [(1, "a"), (5, "c"), (8, "d")]);
+        assert_eq!(words, [(2, "a"), (6, "c"), (9, "d")]);
     }
 
     proptest::proptest! {
