@@ -241,7 +241,7 @@ impl Lab {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .args(["-t", &self.controller.0.id().to_string(), "-n", "setsid", env!("CARGO_BIN_EXE_sealos")])
+            .args(["-t", &self.controller.0.id().to_string(), "-n", "setsid", "--wait", env!("CARGO_BIN_EXE_sealos")])
             .args(["--root", &self.sandbox.at("store"), "--progress", "plain"])
             .args(args)
             .current_dir(self.sandbox.root())

@@ -186,6 +186,8 @@ proptest! {
         let memory = Memory::default();
         let what = store(&memory, &[magic, &bytes].concat());
         let tar = read(&memory, &what);
-        prop_assert!(!magic.is_empty() || tar.unwrap() == bytes);
+        // Bytes that begin like a compressed stream are read as one.
+        let is_plain = magic.is_empty() && Compression::detect(&bytes) == Compression::None;
+        prop_assert!(!is_plain || tar.unwrap() == bytes);
     }
 }
