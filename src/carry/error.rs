@@ -8,6 +8,7 @@ use content::{ContentError, LockError, Origin};
 use oci::Reference;
 
 use crate::discover::{Mistake, RulesError};
+use crate::report::causes;
 use crate::rootfs::RootfsError;
 
 /// Why the images of a context could not be found, locked or fetched.
@@ -144,22 +145,8 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, wanted by {}: {}", self.name, places(&self.origins), chain(&self.error))
+        write!(f, "{}, wanted by {}: {}", self.name, places(&self.origins), causes(&self.error))
     }
-}
-
-/// An error with what caused it, in one line.
-fn chain(error: &ContentError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        let said = next.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(&format!(": {said}"));
-        }
-        cause = next.source();
-    }
-    text
 }
 
 /// The first few of those that want an image.

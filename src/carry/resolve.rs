@@ -9,10 +9,8 @@
 //! the store. Documents are kept in memory until they are copied; nothing is stored here.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use content::{ContentError, Disk, ImageLock, Source, fetch_document};
+use content::{ContentError, Disk, ImageLock, Source, fetch_document, side_by_side};
 use oci::{Descriptor, Digest, Index, Manifest, Platform, Reference};
 
 use super::known::{Known, is_whole};
@@ -72,28 +70,7 @@ pub(crate) struct Resolved {
 impl Resolver<'_> {
     /// Resolves names, many at once; one result a name, in order.
     pub(crate) fn all(&self, names: &[(Reference, Place)]) -> Vec<Result<Resolved, ContentError>> {
-        let results: Vec<Mutex<Option<Result<Resolved, ContentError>>>> =
-            names.iter().map(|_| Mutex::default()).collect();
-        let next = AtomicUsize::new(0);
-        let work = || {
-            while let Some((at, (name, place))) =
-                Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, names.get(at)?)))
-            {
-                let result = self.one(name, place);
-                *results[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..JOBS.min(names.len()) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        let taken = results.into_iter().zip(names).map(|(result, (name, _))| {
-            let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
-            result.unwrap_or_else(|| Err(unknown("the names", name)))
-        });
-        taken.collect()
+        side_by_side(JOBS, names, |(name, place)| self.one(name, place))
     }
 
     fn one(&self, name: &Reference, place: &Place) -> Result<Resolved, ContentError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::error::CommandError;
-use super::hosts::bring::{Aim, Job, Unreachable, bring};
+use super::hosts::bring::{Aim, Job, Unreachable, bring, stored};
 use super::hosts::flags::{ClusterFlag, HostFlags, SshFlags, WorkFlags};
 use super::registry::{Registry, Trust};
 use super::world::{Silence, World};
@@ -35,13 +35,11 @@ pub(crate) struct Add {
 
 impl Add {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
-        if self.hosts.is_empty() {
-            return Err(CommandError::Usage("no host is named: give --masters or --nodes".to_owned()));
-        }
+        self.hosts.needed()?;
         let cluster = self.cluster.cluster;
         let own = self.ssh.typed()?;
         let wish = |current: Option<&Clusterfile>| {
-            let mut file = current.cloned().ok_or_else(|| CommandError::NoCluster { cluster: cluster.clone() })?;
+            let mut file = stored(current, &cluster)?;
             self.hosts.add_to(&mut file.cluster, &own)?;
             Ok(file)
         };

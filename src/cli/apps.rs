@@ -6,14 +6,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::error::CommandError;
-use super::hosts::bring::{causes, places};
-use super::hosts::flags::{ClusterFlag, SshFlags, WorkFlags};
-use super::hosts::reach;
-use super::hosts::state::State;
+use super::hosts::known::KnownFlags;
+use super::hosts::{on_all, problem};
 use super::world::World;
-use crate::cluster::Problem;
 use crate::plan::hosts::{Action, Reach};
-use crate::probe::probe;
 use crate::report::table::Table;
 
 /// List which images are installed on which hosts
@@ -26,11 +22,7 @@ Examples:
   sealos apps --json | jq '.[].image'")]
 pub(crate) struct Apps {
     #[command(flatten)]
-    cluster: ClusterFlag,
-    #[command(flatten)]
-    ssh: SshFlags,
-    #[command(flatten)]
-    work: WorkFlags,
+    known: KnownFlags,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -38,13 +30,7 @@ pub(crate) struct Apps {
 
 impl Apps {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
-        let cluster = self.cluster.cluster;
-        let mut file = State::of(&cluster)?.needed(&cluster)?;
-        self.ssh.typed_over(&mut file.cluster)?;
-        let (_, places) = places(&cluster)?;
-        let network = reach::network(self.work.host_keys.into())?;
-        let hosts = reach::hosts(&file.cluster, &file.cluster.hosts, &network);
-        let found = probe(&hosts, &places, self.work.parallel);
+        let found = self.known.ask(&self.known.load()?)?;
         let mut apps: BTreeMap<(String, String, String), Vec<String>> = BTreeMap::new();
         let mut problems = Vec::new();
         for (host, found) in &found {
@@ -57,9 +43,7 @@ impl Apps {
                         }
                     }
                 }
-                Err(error) => {
-                    problems.push(Problem { host: host.clone(), what: causes(error), help: error.help() });
-                }
+                Err(error) => problems.push(problem(host, error)),
             }
         }
         if self.json {
@@ -77,7 +61,6 @@ impl Apps {
             }
             table.write(world.out).map_err(CommandError::Output)?;
         }
-        let of = found.len();
-        if problems.is_empty() { Ok(()) } else { Err(CommandError::SomeHosts { problems, of }) }
+        on_all(problems, found.len())
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::ask::confirm;
 use super::error::CommandError;
-use super::hosts::bring::{Aim, Job, Unreachable, bring};
+use super::hosts::bring::{Aim, Job, Unreachable, bring, stored};
 use super::hosts::flags::{ClusterFlag, HostFlags, WorkFlags};
 use super::registry::{Registry, Trust};
 use super::world::{Silence, World};
@@ -42,12 +42,10 @@ pub(crate) struct Delete {
 
 impl Delete {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
-        if self.hosts.is_empty() {
-            return Err(CommandError::Usage("no host is named: give --masters or --nodes".to_owned()));
-        }
+        self.hosts.needed()?;
         let cluster = self.cluster.cluster;
         let wish = |current: Option<&Clusterfile>| {
-            let mut file = current.cloned().ok_or_else(|| CommandError::NoCluster { cluster: cluster.clone() })?;
+            let mut file = stored(current, &cluster)?;
             for role in [Role::Master, Role::Node] {
                 for address in self.hosts.list(&role, file.cluster.ssh.port_or_default())? {
                     let before = file.cluster.hosts.len();

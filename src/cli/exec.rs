@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use clap::Args;
 
 use super::error::CommandError;
-use super::hosts::flags::{ChoiceFlags, ClusterFlag, SshFlags, WorkFlags};
+use super::hosts::flags::ChoiceFlags;
+use super::hosts::known::KnownFlags;
 use super::hosts::reach::on_each;
-use super::hosts::state::State;
 use super::world::World;
 use crate::transport::{Command, Stream};
 
@@ -29,23 +29,18 @@ pub(crate) struct Exec {
     #[command(flatten)]
     choice: ChoiceFlags,
     #[command(flatten)]
-    cluster: ClusterFlag,
-    #[command(flatten)]
-    ssh: SshFlags,
-    #[command(flatten)]
-    work: WorkFlags,
+    known: KnownFlags,
 }
 
 impl Exec {
     pub(crate) fn run(self, _world: &mut World<'_>) -> Result<(), CommandError> {
-        let mut file = State::of(&self.cluster.cluster)?.needed(&self.cluster.cluster)?;
-        self.ssh.typed_over(&mut file.cluster)?;
+        let file = self.known.load()?;
         let hosts = self.choice.of(&file.cluster)?;
         let out = Mutex::new(io::stdout());
-        on_each(&file.cluster, &hosts, &self.work, &|host, transport| {
+        on_each(&file.cluster, &hosts, &self.known.work, &|host, transport| {
             for text in &self.commands {
                 let argv = ["/bin/bash", "-c", text].map(str::to_owned).to_vec();
-                let command = Command { argv, timeout: self.work.limit(), ..Command::default() };
+                let command = Command { argv, timeout: self.known.work.limit(), ..Command::default() };
                 let status = transport.run(&command, &mut |stream, line| {
                     let line = line.strip_suffix(b"\n").unwrap_or(line);
                     let whole = [host.address.to_string().as_bytes(), b": ", line, b"\n"].concat();

@@ -5,8 +5,7 @@ use clap::Args;
 use super::ask::confirm;
 use super::error::CommandError;
 use super::hosts::bring::{Leaving, take_away};
-use super::hosts::flags::{ClusterFlag, SshFlags, WorkFlags};
-use super::hosts::state::State;
+use super::hosts::known::KnownFlags;
 use super::world::{Silence, World};
 
 /// Take a cluster away from its hosts
@@ -20,11 +19,7 @@ Examples:
   sealos reset --cluster test --yes")]
 pub(crate) struct Reset {
     #[command(flatten)]
-    cluster: ClusterFlag,
-    #[command(flatten)]
-    ssh: SshFlags,
-    #[command(flatten)]
-    work: WorkFlags,
+    known: KnownFlags,
     /// Do not ask
     #[arg(short, long, alias = "force")]
     yes: bool,
@@ -35,14 +30,13 @@ pub(crate) struct Reset {
 
 impl Reset {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
-        let cluster = self.cluster.cluster;
-        let mut file = State::of(&cluster)?.needed(&cluster)?;
-        self.ssh.typed_over(&mut file.cluster)?;
+        let file = self.known.load()?;
+        let cluster = self.known.name.cluster;
         if !self.yes {
             let hosts = file.cluster.hosts.len();
             confirm(&format!("take the cluster `{cluster}` away from its {hosts} hosts"))?;
         }
         let silence = Silence::from(self.quiet);
-        take_away(Leaving { cluster, file, work: &self.work, silence }, world)
+        take_away(Leaving { cluster, file, work: &self.known.work, silence }, world)
     }
 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::error::CommandError;
-use super::hosts::flags::{ChoiceFlags, ClusterFlag, SshFlags, WorkFlags};
+use super::hosts::flags::ChoiceFlags;
+use super::hosts::known::KnownFlags;
 use super::hosts::reach::on_each;
-use super::hosts::state::State;
 use super::world::World;
 use crate::transport::{Command, Transport, TransportError};
 
@@ -33,11 +33,7 @@ pub(crate) struct Scp {
     #[command(flatten)]
     choice: ChoiceFlags,
     #[command(flatten)]
-    cluster: ClusterFlag,
-    #[command(flatten)]
-    ssh: SshFlags,
-    #[command(flatten)]
-    work: WorkFlags,
+    known: KnownFlags,
 }
 
 /// What is copied.
@@ -52,12 +48,11 @@ impl Scp {
         if !self.target.is_absolute() {
             return Err(CommandError::Usage(format!("{} is no absolute path", self.target.display())));
         }
-        let mut file = State::of(&self.cluster.cluster)?.needed(&self.cluster.cluster)?;
-        self.ssh.typed_over(&mut file.cluster)?;
+        let file = self.known.load()?;
         let hosts = self.choice.of(&file.cluster)?;
         let doing = || CommandError::io(format!("read {}", self.source.display()));
         let pieces = pieces(&self.source, &self.target).map_err(doing())?;
-        on_each(&file.cluster, &hosts, &self.work, &|_, transport| {
+        on_each(&file.cluster, &hosts, &self.known.work, &|_, transport| {
             pieces.iter().try_for_each(|piece| put(piece, transport)).map(|()| None)
         })
     }

@@ -4,14 +4,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::error::CommandError;
-use super::hosts::bring::{causes, places};
-use super::hosts::flags::{ClusterFlag, SshFlags, WorkFlags};
-use super::hosts::reach;
-use super::hosts::state::State;
+use super::hosts::known::KnownFlags;
+use super::hosts::{on_all, problem};
 use super::world::World;
-use crate::cluster::{Problem, Role};
+use crate::cluster::Role;
 use crate::plan::hosts::Reach;
-use crate::probe::probe;
 use crate::report::size;
 use crate::report::table::Table;
 
@@ -25,11 +22,7 @@ Examples:
   sealos status --json | jq '.hosts[] | select(.reachable | not)'")]
 pub(crate) struct Status {
     #[command(flatten)]
-    cluster: ClusterFlag,
-    #[command(flatten)]
-    ssh: SshFlags,
-    #[command(flatten)]
-    work: WorkFlags,
+    known: KnownFlags,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -37,13 +30,8 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn run(self, world: &mut World<'_>) -> Result<(), CommandError> {
-        let cluster = self.cluster.cluster;
-        let mut file = State::of(&cluster)?.needed(&cluster)?;
-        self.ssh.typed_over(&mut file.cluster)?;
-        let (_, places) = places(&cluster)?;
-        let network = reach::network(self.work.host_keys.into())?;
-        let hosts = reach::hosts(&file.cluster, &file.cluster.hosts, &network);
-        let found = probe(&hosts, &places, self.work.parallel);
+        let file = self.known.load()?;
+        let found = self.known.ask(&file)?;
         let (mut rows, mut documents, mut problems) = (Table::new(), Vec::new(), Vec::new());
         rows.row(["HOST", "ROLES", "NAME", "ARCH", "OS", "FREE", "STEPS"]);
         for host in &file.cluster.hosts {
@@ -72,20 +60,21 @@ impl Status {
                 }
                 Some(Err(error)) => {
                     rows.row([address.clone(), roles.join(","), "does not answer".to_owned()]);
-                    let what = causes(error);
-                    documents.push(json!({ "host": address, "roles": roles, "reachable": false, "error": what }));
-                    problems.push(Problem { host: host.address.clone(), what, help: error.help() });
+                    let problem = problem(&host.address, error);
+                    documents
+                        .push(json!({ "host": address, "roles": roles, "reachable": false, "error": problem.what }));
+                    problems.push(problem);
                 }
                 None => {}
             }
         }
         if self.json {
-            let document = json!({ "cluster": cluster, "phase": file.status.phase, "hosts": documents });
+            let document =
+                json!({ "cluster": self.known.name.cluster, "phase": file.status.phase, "hosts": documents });
             world.say(serde_json::to_string_pretty(&document)?)?;
         } else {
             rows.write(world.out).map_err(CommandError::Output)?;
         }
-        let of = file.cluster.hosts.len();
-        if problems.is_empty() { Ok(()) } else { Err(CommandError::SomeHosts { problems, of }) }
+        on_all(problems, file.cluster.hosts.len())
     }
 }

@@ -21,6 +21,19 @@ pub(crate) fn write(target: &Path, bytes: &[u8]) -> Result<(), CommandError> {
     file.commit()
 }
 
+/// Writes a whole file that only its owner can read.
+pub(crate) fn write_private(target: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    let doing = || CommandError::io(format!("write {}", target.display()));
+    let state = unnamed(directory_of(target), PRIVATE).map_err(doing())?;
+    let mut file = WholeFile { target: target.to_owned(), state };
+    file.write_all(bytes).map_err(doing())?;
+    file.commit()
+}
+
+/// Modes of new files, before the umask.
+const COMMON: u32 = 0o666;
+const PRIVATE: u32 = 0o600;
+
 /// A file on its way to its name.
 pub(crate) struct WholeFile {
     target: PathBuf,
@@ -41,7 +54,7 @@ impl WholeFile {
         let state = if special {
             State::Direct(File::options().write(true).open(target).map_err(doing())?)
         } else {
-            unnamed(directory_of(target)).map_err(doing())?
+            unnamed(directory_of(target), COMMON).map_err(doing())?
         };
         Ok(Self { target: target.to_owned(), state })
     }
@@ -82,13 +95,13 @@ fn directory_of(target: &Path) -> &Path {
     target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn unnamed(directory: &Path) -> io::Result<State> {
+fn unnamed(directory: &Path, mode: u32) -> io::Result<State> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    match rustix::fs::openat(CWD, directory, flags, Mode::from_raw_mode(0o666)) {
+    match rustix::fs::openat(CWD, directory, flags, Mode::from_raw_mode(mode)) {
         Ok(file) => Ok(State::Unnamed(file.into())),
         // Kernels and file systems that do not know the flag take it for an attempt to write a directory.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
             let hidden = tempfile::Builder::new().prefix(".sealos-").permissions(mode).tempfile_in(directory)?;
             Ok(State::Hidden(hidden))
         }

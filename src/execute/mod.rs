@@ -17,6 +17,7 @@ pub mod hosts;
 mod images;
 mod journal;
 mod steps;
+mod tail;
 mod templates;
 
 use std::path::Path;

@@ -1,17 +1,12 @@
 //! Carries out the steps of a plan, one after the other, up to the first that fails.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::execute::journal::{Journal, State};
+use crate::execute::tail::Tail;
 use crate::execute::{ExecuteError, RunEvent, World, files, templates};
 use crate::plan::{Desired, ImageCommand, Mount, Plan, PlannedStep, Step};
 use crate::transport::{Command, TransportError};
-
-/// How many of a failed command's last lines are kept.
-const TAIL: usize = 10;
-/// How much of each, in characters.
-const TAIL_WIDTH: usize = 300;
 
 pub(super) fn execute(
     plan: &Plan,
@@ -77,20 +72,15 @@ fn run(what: &ImageCommand, step: &PlannedStep, mount: &Mount, world: &World<'_>
         cwd: Some(directory.clone()),
         ..Command::default()
     };
-    let mut tail = VecDeque::with_capacity(TAIL);
+    let mut tail = Tail::default();
     let ended = world.transport.run(&command, &mut |stream, line| {
-        if tail.len() == TAIL {
-            tail.pop_front();
-        }
-        tail.push_back(shown(line));
+        tail.push(shown(line));
         world.observer.event(&RunEvent::Output { step, stream, line });
     });
     let (image, index, of, text) = (step.image.clone(), *index, *of, text.clone());
     match ended {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => {
-            Err(ExecuteError::CommandFailed { image, index, of, text, status, tail: tail.into_iter().collect() })
-        }
+        Ok(status) => Err(ExecuteError::CommandFailed { image, index, of, text, status, tail: tail.lines() }),
         Err(TransportError::Interrupted) => Err(interrupted(step)),
         Err(source) => Err(ExecuteError::Command { image, index, of, text, source }),
     }
@@ -99,6 +89,6 @@ fn run(what: &ImageCommand, step: &PlannedStep, mount: &Mount, world: &World<'_>
 /// A line of output as it can stand in a message.
 fn shown(line: &[u8]) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let head = &line[..line.len().min(4 * TAIL_WIDTH)];
-    String::from_utf8_lossy(head).trim_end().chars().take(TAIL_WIDTH).map(plain).collect()
+    let head = &line[..line.len().min(4 * Tail::WIDTH)];
+    String::from_utf8_lossy(head).trim_end().chars().take(Tail::WIDTH).map(plain).collect()
 }

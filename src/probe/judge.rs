@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::{Address, Problem};
 use crate::probe::{Found, ProbeError};
+use crate::report::causes;
 
 /// How far a clock may be wrong, in milliseconds: certificates and tokens are made for the time of one host and are
 /// looked at on another.
@@ -27,16 +28,7 @@ pub fn judge(found: &BTreeMap<Address, Result<Found, ProbeError>>, needs: &Needs
         let facts = match found {
             Ok(found) => &found.facts,
             Err(error) => {
-                let mut what = error.to_string();
-                let mut cause = std::error::Error::source(error);
-                while let Some(error) = cause {
-                    let text = error.to_string();
-                    if !what.ends_with(&text) {
-                        what = format!("{what}: {text}");
-                    }
-                    cause = error.source();
-                }
-                say(what, error.help());
+                say(causes(error), error.help());
                 continue;
             }
         };

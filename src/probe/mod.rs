@@ -13,9 +13,9 @@ mod script;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use content::side_by_side;
 
 use crate::cluster::{Address, HostFacts};
 use crate::plan::hosts::Done;
@@ -103,19 +103,8 @@ pub fn probe(
     parallel: usize,
 ) -> BTreeMap<Address, Result<Found, ProbeError>> {
     let list: Vec<_> = hosts.iter().collect();
-    let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..parallel.clamp(1, list.len().max(1)) {
-            scope.spawn(|| {
-                while let Some((address, host)) = list.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let one = ask(host.as_ref(), places);
-                    let mut all = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    all.insert((*address).clone(), one);
-                }
-            });
-        }
-    });
-    found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    let found = side_by_side(parallel, &list, |(_, host)| ask(host.as_ref(), places));
+    list.into_iter().map(|(address, _)| address.clone()).zip(found).collect()
 }
 
 /// Asks one host.

@@ -8,6 +8,7 @@
 //! Invariants: results go to stdout and never pass here; a reporter never fails the work it reports on; events of one
 //! blob come in the order that [`content::Event`] documents.
 
+mod causes;
 mod collecting;
 mod event;
 mod json_lines;
@@ -18,6 +19,7 @@ mod tally;
 mod terminal;
 pub mod time;
 
+pub use causes::causes;
 pub use collecting::Collecting;
 pub use event::{Event, OutputStream, Quiet, Reporter, Step, StepState, Watch};
 pub use json_lines::JsonLines;

@@ -51,7 +51,7 @@ impl LayerIndex {
 }
 
 /// The digest of all that comes.
-pub(super) fn hash(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<Digest> {
+pub(crate) fn hash(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<Digest> {
     let mut hasher = Hasher::new(Algorithm::Sha256);
     loop {
         match content.read(buffer) {

@@ -46,5 +46,6 @@ pub use tree::{Node, Tree};
 pub use unpack::{unpack, unpack_some};
 pub use walk::{Contents, DirWalk, Walked};
 
+pub(crate) use index::hash;
 pub(crate) use metadata::{OPAQUE_XATTRS, is_carried};
 pub(crate) use path::{join, split};

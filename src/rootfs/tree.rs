@@ -9,12 +9,16 @@ use std::ops::Bound;
 
 use content::Source;
 use content::tar::{Entry, EntryKind};
-use oci::{Algorithm, Descriptor, DiffId, Digest, Hasher};
+use oci::{Descriptor, DiffId, Digest};
 
 use super::RootfsError;
 use super::extract::implied;
+use super::index::hash;
 use super::path::{Marker, join, marker, prefixes, split};
 use super::unpack::{next, open_layer};
+
+/// Bytes of a file that are hashed at a time.
+const BUFFER: usize = 1 << 16;
 
 /// Links followed on one path at most, as in the kernel.
 const MAX_LINKS: u32 = 40;
@@ -65,13 +69,13 @@ impl<'a> Tree<'a> {
     /// # Errors
     /// When a layer is missing or corrupt.
     pub fn open_hashed(source: &'a dyn Source, layers: &[(Descriptor, DiffId)]) -> Result<Self, RootfsError> {
-        let mut tree = Self::empty(source);
+        let (mut tree, mut buffer) = (Self::empty(source), vec![0; BUFFER]);
         for (number, (layer, diff_id)) in layers.iter().enumerate() {
             let mut tar = open_layer(source, layer, *diff_id)?;
             let mut entries = Vec::new();
             while let Some(entry) = next(&mut tar)? {
                 if matches!(entry.kind, EntryKind::File { .. }) {
-                    let digest = hash(&mut tar).map_err(RootfsError::io("read", &entry.path))?;
+                    let digest = hash(&mut tar, &mut buffer).map_err(RootfsError::io("read", &entry.path))?;
                     // Of entries with the same path the last counts.
                     tree.digests.insert((number, entry.path.clone()), digest);
                 }
@@ -305,16 +309,5 @@ impl<'a> Tree<'a> {
             }
         }
         Ok(tar.into_inner().finish()?)
-    }
-}
-
-fn hash(content: &mut dyn Read) -> std::io::Result<Digest> {
-    let mut hasher = Hasher::new(Algorithm::Sha256);
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match content.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            count => hasher.update(&buffer[..count]),
-        }
     }
 }

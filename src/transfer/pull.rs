@@ -7,12 +7,7 @@
 //! A name that fails does not end the others. A name that the store has is not looked up elsewhere unless the policy
 //! says so: what was loaded or built here needs no network.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
-use content::{ContentError, CopyJob, CopyOptions, Disk, Outline, Silent, copy_all, present};
+use content::{ContentError, CopyJob, CopyOptions, Disk, Outline, Silent, copy_all, present, side_by_side};
 use oci::{Descriptor, Platform, Reference};
 use registry_client::{Client, Repository};
 
@@ -185,26 +180,4 @@ fn is_unreachable(error: &TransferError) -> bool {
         TransferError::Content(ContentError::Remote { source, .. }) => source.downcast_ref().is_some_and(is_network),
         _ => false,
     }
-}
-
-/// Does the same to each item on a few threads; the results in the items' order.
-pub(crate) fn side_by_side<T: Sync, R: Send>(jobs: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(items.len())));
-    let worker = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(at) else { break };
-            let result = work(item);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..jobs.min(items.len()) {
-            scope.spawn(worker);
-        }
-        worker();
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
 }

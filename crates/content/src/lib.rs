@@ -59,6 +59,7 @@ pub use location::{Facts, Keeper, Location, LocationError, Plain};
 pub use memory::Memory;
 pub use outline::Outline;
 pub use overlay::Overlay;
+pub use parallel::side_by_side;
 pub use present::{Present, narrowed, present};
 pub use roots::name_of;
 pub use traits::{BlobReader, Named, Sink, Source, Storage, Store, Upload, fetch_document, store_bytes};

@@ -8,16 +8,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Read;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use oci::{Algorithm, Hasher, Platform};
+use content::side_by_side;
+use oci::Platform;
 use serde_json::json;
 
 use super::flags::WorkFlags;
 use super::images::{self, HostImage};
+use super::problem;
 use super::reach::{self, Hosts};
 use super::showing::Showing;
 use super::state::{State, seconds};
@@ -31,7 +32,8 @@ use crate::execute::hosts::{AfterFailure, HostsError, HostsWorld, Lease, Trees, 
 use crate::plan::hosts::{Again, Done, HostPlan, Wanted, plan, plan_leaving};
 use crate::probe::{Found, Needs, Places, ProbeError, judge, probe};
 use crate::report::time::Moment;
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, causes};
+use crate::rootfs::hash;
 use crate::transport::Transport;
 
 /// How much more room unpacked files and their layers on the way take than the layers alone.
@@ -81,6 +83,11 @@ pub(crate) fn places(cluster: &ClusterName) -> Result<(Layout, Places), CommandE
     Ok((layout, places))
 }
 
+/// The cluster as it is stored, for changes of one that there has to be.
+pub(crate) fn stored(current: Option<&Clusterfile>, cluster: &ClusterName) -> Result<Clusterfile, CommandError> {
+    current.cloned().ok_or_else(|| CommandError::NoCluster { cluster: cluster.clone() })
+}
+
 /// What was asked and heard.
 struct Heard {
     current: Option<Clusterfile>,
@@ -112,7 +119,6 @@ pub(crate) fn bring(job: &Job<'_>, world: &mut World<'_>) -> Result<(), CommandE
         reporter.finish();
         return tell(job, &heard, &images, &plan, world);
     }
-    let program = Program::own()?;
     warn_of_kubernetes(&images, &*reporter);
     for host in leaving.iter().filter(|host| !is_found(&heard, &host.address)) {
         reporter.event(&Event::Warning(format!("{} does not answer and is forgotten as it is", host.address)));
@@ -120,6 +126,7 @@ pub(crate) fn bring(job: &Job<'_>, world: &mut World<'_>) -> Result<(), CommandE
     if plan.is_empty() {
         return settle(&state, &mut heard, &images, &layout, &places, &*reporter);
     }
+    let program = Program::own()?;
     let keeper = first_master(&heard.desired.cluster)?.address.clone();
     program.ship_to(&[&keeper], &heard, &places, 1)?;
     let transport = transport(&heard.hosts, &keeper)?;
@@ -433,18 +440,8 @@ struct Program {
 impl Program {
     fn own() -> Result<Self, CommandError> {
         let path = PathBuf::from("/proc/self/exe");
-        let read = |path: &Path| -> std::io::Result<String> {
-            let (mut file, mut hasher, mut buffer) =
-                (File::open(path)?, Hasher::new(Algorithm::Sha256), vec![0; 1 << 20]);
-            loop {
-                let count = file.read(&mut buffer)?;
-                if count == 0 {
-                    return Ok(hasher.finish().hex());
-                }
-                hasher.update(&buffer[..count]);
-            }
-        };
-        let digest = read(&path).map_err(CommandError::io("read our own program"))?;
+        let digest = File::open(&path).and_then(|mut file| hash(&mut file, &mut vec![0; 1 << 20]));
+        let digest = digest.map_err(CommandError::io("read our own program"))?.hex();
         Ok(Self { path, digest })
     }
 
@@ -456,37 +453,13 @@ impl Program {
     /// Puts it on the hosts that have it not.
     fn ship_to(&self, to: &[&Address], heard: &Heard, places: &Places, parallel: usize) -> Result<(), CommandError> {
         let missing: Vec<_> = to.iter().filter(|host| self.is_missing(heard, host)).collect();
-        let (queue, problems) = (Mutex::new(missing), Mutex::new(Vec::new()));
-        std::thread::scope(|scope| {
-            for _ in 0..parallel.clamp(1, to.len().max(1)) {
-                scope.spawn(|| {
-                    while let Some(host) = { queue.lock().unwrap_or_else(PoisonError::into_inner).pop() } {
-                        let Some(transport) = heard.hosts.get(*host) else { continue };
-                        if let Err(error) = ship(&self.path, transport.as_ref(), places) {
-                            let problem = Problem { host: (*host).clone(), help: error.help(), what: causes(&error) };
-                            problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
-                        }
-                    }
-                });
-            }
+        let shipped = side_by_side(parallel, &missing, |host| {
+            let transport = heard.hosts.get(*host)?;
+            ship(&self.path, transport.as_ref(), places).err().map(|error| problem(host, &error.into()))
         });
-        let problems = problems.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let problems: Vec<Problem> = shipped.into_iter().flatten().collect();
         if problems.is_empty() { Ok(()) } else { Err(CommandError::Hosts(problems)) }
     }
-}
-
-/// An error with its causes on one line.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// What taking a cluster away needs.
@@ -505,8 +478,7 @@ pub(crate) fn take_away(leaving: Leaving<'_>, world: &World<'_>) -> Result<(), C
     let _alone = state.lock()?;
     let (_, places) = places(&cluster)?;
     let reporter = world.reporter(silence);
-    let network = reach::network(work.host_keys.into())?;
-    let hosts = reach::hosts(&file.cluster, &file.cluster.hosts, &network);
+    let hosts = reach::ways(&file.cluster, &file.cluster.hosts, work)?;
     let found = probe(&hosts, &places, work.parallel);
     let mut heard = Heard { current: None, desired: file, hosts, found };
     let program = Program::own()?;
@@ -577,12 +549,11 @@ pub(crate) fn take_away(leaving: Leaving<'_>, world: &World<'_>) -> Result<(), C
 fn judge_left(heard: &Heard) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (host, found) in &heard.found {
-        let host = host.clone();
         match found {
-            Err(error) => problems.push(Problem { host, what: causes(error), help: error.help() }),
+            Err(error) => problems.push(problem(host, error)),
             Ok(found) if !found.done.is_empty() => {
                 let what = format!("{} steps are not undone", found.done.len());
-                problems.push(Problem { host, what, help: None });
+                problems.push(Problem { host: host.clone(), what, help: None });
             }
             Ok(_) => {}
         }

@@ -91,6 +91,14 @@ impl HostFlags {
         self.masters.is_none() && self.nodes.is_none()
     }
 
+    /// One has to be named.
+    pub(crate) fn needed(&self) -> Result<(), CommandError> {
+        match self.is_empty() {
+            true => Err(CommandError::Usage("no host is named: give --masters or --nodes".to_owned())),
+            false => Ok(()),
+        }
+    }
+
     /// The addresses of a role.
     pub(crate) fn list(&self, role: &Role, port: u16) -> Result<Vec<Address>, CommandError> {
         let text = if *role == Role::Master { &self.masters } else { &self.nodes };

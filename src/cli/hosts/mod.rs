@@ -4,12 +4,26 @@
 pub(crate) mod bring;
 pub(crate) mod flags;
 pub(crate) mod images;
+pub(crate) mod known;
 pub(crate) mod reach;
 mod seal;
 mod showing;
 pub(crate) mod state;
 
-use crate::cluster::Problem;
+use crate::cli::error::CommandError;
+use crate::cluster::{Address, Problem};
+use crate::probe::ProbeError;
+use crate::report::causes;
+
+/// Why a host could not be asked or acted on.
+pub(crate) fn problem(host: &Address, error: &ProbeError) -> Problem {
+    Problem { host: host.clone(), what: causes(error), help: error.help() }
+}
+
+/// Whether it went well on all of so many hosts.
+pub(crate) fn on_all(problems: Vec<Problem>, of: usize) -> Result<(), CommandError> {
+    if problems.is_empty() { Ok(()) } else { Err(CommandError::SomeHosts { problems, of }) }
+}
 
 /// All problems as the lines of an error.
 pub(crate) fn listed(problems: &[Problem]) -> String {

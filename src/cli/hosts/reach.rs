@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, UdpSocket};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::bring::causes;
+use content::side_by_side;
+
 use super::flags::WorkFlags;
+use super::{on_all, problem};
 use crate::cli::ask;
 use crate::cli::error::CommandError;
 use crate::cli::world::is_real_root;
@@ -56,6 +57,11 @@ pub(crate) fn hosts<'a>(
     hosts.into_iter().map(|host| (host.address.clone(), way(host))).collect()
 }
 
+/// The same, through a network of their own.
+pub(crate) fn ways(cluster: &Cluster, chosen: &[Host], work: &WorkFlags) -> Result<Hosts, CommandError> {
+    Ok(hosts(cluster, chosen, &network(work.host_keys.into())?))
+}
+
 /// Whether an address is one of this machine's own.
 fn is_own(ip: IpAddr) -> bool {
     !ip.is_unspecified() && UdpSocket::bind((ip, 0)).is_ok()
@@ -66,28 +72,15 @@ pub(crate) type Act<'a> = dyn Fn(&Host, &dyn Transport) -> Result<Option<String>
 
 /// Does something on each of these hosts, many at a time; tells of all on which it failed.
 pub(crate) fn on_each(cluster: &Cluster, chosen: &[Host], work: &WorkFlags, act: &Act<'_>) -> Result<(), CommandError> {
-    let network = network(work.host_keys.into())?;
-    let ways = hosts(cluster, chosen, &network);
-    let (next, problems) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..work.parallel.clamp(1, chosen.len().max(1)) {
-            scope.spawn(|| {
-                while let Some(host) = chosen.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let Some(way) = ways.get(&host.address) else { continue };
-                    let problem = match act(host, way.as_ref()) {
-                        Ok(None) => continue,
-                        Ok(Some(what)) => Problem { host: host.address.clone(), what, help: None },
-                        Err(error) => {
-                            let (what, help) = (causes(&error), error.help());
-                            Problem { host: host.address.clone(), what, help }
-                        }
-                    };
-                    problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
-                }
-            });
+    let ways = ways(cluster, chosen, work)?;
+    let done = side_by_side(work.parallel, chosen, |host| {
+        let way = ways.get(&host.address)?;
+        match act(host, way.as_ref()) {
+            Ok(what) => what.map(|what| Problem { host: host.address.clone(), what, help: None }),
+            Err(error) => Some(problem(&host.address, &error.into())),
         }
     });
-    let mut problems: Vec<Problem> = problems.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut problems: Vec<Problem> = done.into_iter().flatten().collect();
     problems.sort_by(|a, b| a.host.cmp(&b.host));
-    if problems.is_empty() { Ok(()) } else { Err(CommandError::SomeHosts { problems, of: chosen.len() }) }
+    on_all(problems, chosen.len())
 }

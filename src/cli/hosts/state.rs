@@ -1,13 +1,14 @@
 //! What is kept of a cluster on this machine: its file, the key of its secrets, logs.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::seal::Sealer;
 use crate::cli::error::CommandError;
+use crate::cli::whole_file;
 use crate::cluster::ClusterName;
 use crate::clusterfile::Clusterfile;
 
@@ -85,16 +86,9 @@ impl State {
     pub(crate) fn save(&self, file: &Clusterfile) -> Result<String, CommandError> {
         let text = self.text(file)?;
         let path = self.path();
-        let write = || -> io::Result<()> {
-            DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
-            let staged = self.directory.join(".Clusterfile.new");
-            let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-            new.write_all(text.as_bytes())?;
-            new.sync_all()?;
-            fs::rename(&staged, &path)?;
-            File::open(&self.directory)?.sync_all()
-        };
-        write().map_err(CommandError::io(format!("write {}", path.display())))?;
+        let directory = DirBuilder::new().recursive(true).mode(0o700).create(&self.directory);
+        directory.map_err(CommandError::io(format!("write {}", path.display())))?;
+        whole_file::write_private(&path, text.as_bytes())?;
         Ok(text)
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::trees::TreeError;
 use crate::cluster::Address;
+use crate::report::causes;
 use crate::transport::TransportError;
 
 /// Why one step failed on one host.
@@ -58,18 +59,7 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "on {}: {}: {}", self.host, self.step, self.error)?;
-        let mut said = self.error.to_string();
-        let mut cause = std::error::Error::source(&self.error);
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !said.ends_with(&text) {
-                write!(f, ": {text}")?;
-            }
-            said = text;
-            cause = error.source();
-        }
-        Ok(())
+        write!(f, "on {}: {}: {}", self.host, self.step, causes(&self.error))
     }
 }
 

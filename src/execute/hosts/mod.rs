@@ -25,13 +25,15 @@ mod trees;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use content::side_by_side;
 
 use crate::cluster::Address;
 use crate::plan::hosts::{HostPlan, HostStep, Wanted};
@@ -151,17 +153,8 @@ pub fn execute(plan: &HostPlan, wanted: &Wanted, again: bool, world: &HostsWorld
         for step in &plan.steps[at..end] {
             queues.entry(&step.host).or_default().push(step);
         }
-        let hosts = Mutex::new(queues.into_iter().collect::<VecDeque<_>>());
-        let count = lock(&hosts).len();
-        std::thread::scope(|scope| {
-            for _ in 0..world.parallel.clamp(1, count.max(1)) {
-                scope.spawn(|| {
-                    while let Some((_, steps)) = { lock(&hosts).pop_front() } {
-                        state.host(&steps, wanted, again, world);
-                    }
-                });
-            }
-        });
+        let hosts: Vec<_> = queues.into_values().collect();
+        side_by_side(world.parallel, &hosts, |steps| state.host(steps, wanted, again, world));
         if state.is_over(world) {
             break;
         }

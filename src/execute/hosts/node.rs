@@ -5,9 +5,9 @@
 //! next time.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,25 +15,23 @@ use std::time::Duration;
 use content::layer::LayerReader;
 use content::tar::TarReader;
 use content::{BlobReader, ContentError, Source};
-use oci::{Algorithm, Descriptor, DiffId, Digest, Hasher, Reference};
+use oci::{Descriptor, DiffId, Digest, Reference};
 
 use super::names;
-use super::protocol::{Given, Request, Said, Wares, line, read};
+use super::protocol::{Given, PIECE, Request, Said, Wares, line, pass_on, read};
 use super::record::HostRecord;
 use crate::cluster::{Environment, ShellScript};
+use crate::execute::tail::Tail;
 use crate::execute::templates;
 use crate::plan::hosts::{Action, Direction};
 use crate::probe::State;
-use crate::rootfs::{Ownership, RootfsError, Syncer, TreeManifest, UnpackOptions, remove_synced};
+use crate::report::causes;
+use crate::rootfs::{Ownership, RootfsError, Syncer, TreeManifest, UnpackOptions, hash, remove_synced};
 use crate::template::{Engine, Mode};
 use crate::transport::{Command, Interrupt, Local, Stream, Transport, TransportError};
 
 /// How long a step of an earlier run is waited for.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// How many of a failed command's last lines are told.
-const TAIL: usize = 10;
-/// Bytes that are moved at a time.
-const PIECE: usize = 256 << 10;
 
 /// Why a step failed, as it is told.
 struct Failure {
@@ -45,16 +43,12 @@ struct Failure {
 
 impl Failure {
     fn new(doing: &str, error: &dyn std::error::Error) -> Self {
-        let mut text = format!("{doing}: {error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let more = error.to_string();
-            if !text.ends_with(&more) {
-                text = format!("{text}: {more}");
-            }
-            cause = error.source();
-        }
-        Self { error: text, help: None, code: None, tail: Vec::new() }
+        Self::of(format!("{doing}: {}", causes(error)))
+    }
+
+    /// One that only this text tells of.
+    fn of(error: String) -> Self {
+        Self { error, help: None, code: None, tail: Vec::new() }
     }
 }
 
@@ -89,16 +83,7 @@ impl Controller<'_> {
             Some(Given::Nothing(why)) => return Err(io::Error::other(why)),
             None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the controller is gone")),
         };
-        let (mut left, mut buffer) = (size, vec![0; PIECE]);
-        while left > 0 {
-            let wanted = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-            let count = input.read(&mut buffer[..wanted])?;
-            if count == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the controller is gone"));
-            }
-            to.write_all(&buffer[..count])?;
-            left -= count as u64;
-        }
+        pass_on(&mut **input, size, to, "the controller is gone")?;
         Ok(size)
     }
 }
@@ -161,12 +146,8 @@ fn effect(
     let step = &request.step;
     match &step.action {
         Action::Files { directory, .. } => {
-            let wares = request.wares.as_ref().ok_or_else(|| Failure {
-                error: "the order has no list of files".to_owned(),
-                help: None,
-                code: None,
-                tail: Vec::new(),
-            })?;
+            let none = || Failure::of("the order has no list of files".to_owned());
+            let wares = request.wares.as_ref().ok_or_else(none)?;
             sync(&request.cluster, directory, wares, controller)
         }
         Action::Render { directory } => {
@@ -227,17 +208,13 @@ fn run(
     let timeout = request.timeout.map(Duration::from_secs);
     let command = Command { argv, env, cwd: Some(directory.to_owned()), timeout, ..Command::default() };
     let host = Local::new(std::env::vars_os(), Interrupt::default());
-    let mut tail = VecDeque::new();
+    let mut tail = Tail::default();
     let ended = host.run(&command, &mut |stream: Stream, bytes| {
         let text = String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']).to_owned();
-        if tail.len() == TAIL {
-            tail.pop_front();
-        }
-        tail.push_back(text.chars().take(300).collect::<String>());
+        tail.push(text.chars().take(Tail::WIDTH).collect());
         controller.say(&Said::Output { stream, text });
     });
-    let told =
-        |error: String, help: Option<String>, code| Failure { error, help, code, tail: tail.iter().cloned().collect() };
+    let told = |error: String, help: Option<String>, code| Failure { error, help, code, tail: tail.lines() };
     match ended {
         Ok(status) if status.success() => Ok(String::new()),
         Ok(status) => Err(told(format!("it failed with {status}"), None, Some(status.code()))),
@@ -288,12 +265,8 @@ fn sync(cluster: &Path, directory: &Path, wares: &Wares, controller: &Controller
             }
             Some(layer) => {
                 let known = usize::try_from(layer).ok().and_then(|layer| wares.layers.get(layer));
-                let (descriptor, diff_id) = known.ok_or_else(|| Failure {
-                    error: format!("the list of files names layer {layer}, which there is not"),
-                    help: None,
-                    code: None,
-                    tail: Vec::new(),
-                })?;
+                let none = || Failure::of(format!("the list of files names layer {layer}, which there is not"));
+                let (descriptor, diff_id) = known.ok_or_else(none)?;
                 fetched += place_layer(&blobs, descriptor, *diff_id, &mut paths, &mut syncer)?;
             }
         }
@@ -332,12 +305,8 @@ fn place_layer(
     }
     drop(tar);
     if let Some(path) = paths.keys().next() {
-        return Err(Failure {
-            error: format!("the layer {} has no `{}`", descriptor.digest, String::from_utf8_lossy(path)),
-            help: None,
-            code: None,
-            tail: Vec::new(),
-        });
+        let path = String::from_utf8_lossy(path);
+        return Err(Failure::of(format!("the layer {} has no `{path}`", descriptor.digest)));
     }
     blobs.drop(descriptor.digest);
     Ok(fetched)
@@ -365,15 +334,7 @@ impl Blobs<'_, '_> {
         }
         let came = if there < size { self.controller.fetch(digest, there, &mut file)? } else { 0 };
         file.seek(SeekFrom::Start(0))?;
-        let (mut hasher, mut buffer) = (Hasher::new(Algorithm::Sha256), vec![0; PIECE]);
-        loop {
-            let count = file.read(&mut buffer)?;
-            if count == 0 {
-                break;
-            }
-            hasher.update(&buffer[..count]);
-        }
-        if hasher.finish() != digest {
+        if hash(&mut file, &mut vec![0; PIECE])? != digest {
             drop(file);
             fs::remove_file(&path)?;
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("what came is not {digest}")));

@@ -9,7 +9,7 @@
 //! what was fetched follow the line that promises them.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 use std::path::PathBuf;
 
 use oci::{Descriptor, DiffId, Digest};
@@ -20,6 +20,8 @@ use crate::transport::Stream;
 
 /// No line is longer, in bytes.
 const LINE_LIMIT: u64 = 16 << 20;
+/// Bytes that are moved at a time.
+pub(super) const PIECE: usize = 256 << 10;
 
 /// Files that are to be brought to a directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,4 +120,19 @@ pub(super) fn line<T: Serialize>(what: &T) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(what)?;
     line.push(b'\n');
     Ok(line)
+}
+
+/// Passes on exactly as many bytes as were promised; `early` says what an early end means.
+pub(super) fn pass_on(from: &mut dyn Read, size: u64, to: &mut dyn Write, early: &'static str) -> io::Result<()> {
+    let (mut left, mut buffer) = (size, vec![0; PIECE]);
+    while left > 0 {
+        let wanted = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+        let count = from.read(&mut buffer[..wanted])?;
+        if count == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, early));
+        }
+        to.write_all(&buffer[..count])?;
+        left -= count as u64;
+    }
+    Ok(())
 }

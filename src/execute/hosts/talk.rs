@@ -1,20 +1,15 @@
 //! One step on one host, seen from the controller: gives the order, hands out what is fetched, hears how it went.
 
-use std::collections::VecDeque;
 use std::io::{self, BufReader, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::protocol::{Given, Request, Said, line, read};
+use super::protocol::{Given, Request, Said, line, pass_on, read};
 use super::trees::Trees;
 use super::{HostEvent, HostsWorld, StepError};
 use crate::cluster::Environment;
+use crate::execute::tail::Tail;
 use crate::plan::hosts::{Direction, HostStep};
 use crate::transport::{Command, Conversation, TransportError};
-
-/// How many of the last lines of a program that died are told.
-const TAIL: usize = 10;
-/// Bytes that are moved at a time.
-const PIECE: usize = 256 << 10;
 
 /// Does a step; returns what moved, in words.
 pub(super) fn perform(
@@ -41,14 +36,11 @@ pub(super) fn perform(
     };
     let program = world.places.program().to_string_lossy().into_owned();
     let command = Command { argv: vec![program, "node".to_owned(), "step".to_owned()], ..Command::default() };
-    let tail = Arc::new(Mutex::new(VecDeque::new()));
+    let tail = Arc::new(Mutex::new(Tail::default()));
     let heard = Arc::clone(&tail);
     let errors = move |line: &[u8]| {
         let mut tail = heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if tail.len() == TAIL {
-            tail.pop_front();
-        }
-        tail.push_back(String::from_utf8_lossy(line).trim_end().to_owned());
+        tail.push(String::from_utf8_lossy(line).trim_end().to_owned());
     };
     let Conversation { mut input, output, end } = host.converse(&command, Box::new(errors))?;
     let order = line(&request).map_err(StepError::Talk)?;
@@ -66,7 +58,7 @@ pub(super) fn perform(
         Ok(None) => match end.wait() {
             Err(error) => Err(error.into()),
             Ok(_) => {
-                let tail = tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+                let tail = tail.lock().unwrap_or_else(PoisonError::into_inner).lines();
                 Err(StepError::Silent { tail })
             }
         },
@@ -93,7 +85,7 @@ fn listen(
             Some(Said::Fetch { digest, from }) => match world.trees.map(|trees: &Trees<'_>| trees.open(digest, from)) {
                 Some(Ok((size, mut bytes))) => {
                     input.write_all(&line(&Given::Bytes(size))?)?;
-                    give(&mut *bytes, size, input)?;
+                    pass_on(&mut *bytes, size, input, "a layer in the store is shorter than it says")?;
                 }
                 Some(Err(error)) => input.write_all(&line(&Given::Nothing(error.to_string()))?)?,
                 None => input.write_all(&line(&Given::Nothing("there are no files here".to_owned()))?)?,
@@ -111,19 +103,4 @@ fn listen(
         }
         input.flush()?;
     }
-}
-
-/// Hands out exactly as many bytes as were promised.
-fn give(from: &mut dyn Read, size: u64, to: &mut dyn Write) -> io::Result<()> {
-    let (mut left, mut buffer) = (size, vec![0; PIECE]);
-    while left > 0 {
-        let wanted = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-        let count = from.read(&mut buffer[..wanted])?;
-        if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a layer in the store is shorter than it says"));
-        }
-        to.write_all(&buffer[..count])?;
-        left -= count as u64;
-    }
-    Ok(())
 }

@@ -16,13 +16,12 @@ mod run;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use content::Location;
+use content::{Location, side_by_side};
 use oci::{Descriptor, Reference};
 use registry_client::Client;
 
 use super::error::TransferError;
 use super::places::{LazyStore, Origin, open};
-use super::pull::side_by_side;
 
 pub(crate) use filter::{Filter, Which};
 pub(crate) use list::{Entry, Settings, parse as parse_list};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use content::archive::{self, Format, SaveOptions};
-use content::{ContentError, CopyJob, CopyOptions, Layout, Overlay, Sink, Source, copy_all};
+use content::{ContentError, CopyJob, CopyOptions, Layout, Overlay, Sink, Source, copy_all, side_by_side};
 use oci::{Descriptor, Platform, Reference};
 use registry_client::{Client, Repository};
 
@@ -11,7 +11,6 @@ use super::super::choose::{Choice, Platforms, choose};
 use super::super::copy::{Digests, Mode};
 use super::super::error::TransferError;
 use super::super::places::{LazyStore, resolve};
-use super::super::pull::side_by_side;
 use super::super::staging::{Staged, staged};
 use super::super::target::Indexed;
 use super::names::{Destination, Spot};

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 use registry_client::{Below, Bucket, Depth, RegistryError};
 
 use super::bucket_upload::GrowingObject;
-use super::{Entry, Facts, Growing, Held, Stamp, Start, Tree, Writing};
+use super::{Entry, Facts, Growing, Held, STRIPES, Stamp, Start, Tree, Writing, own_stripe, stripes};
 use crate::http::Body;
 use crate::seat;
 
@@ -38,8 +38,6 @@ const LEASE: Duration = Duration::from_secs(30 * 60);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a client that was sent to the store may take to get there.
 const LINK: Duration = Duration::from_secs(20 * 60);
-/// Locks for digests, chosen by their first byte; as many more are for tags.
-const LOCKS: usize = 64;
 /// The store's times have no parts of a second.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,7 +66,7 @@ impl BucketTree {
 
     /// The tree below a path in the bucket, to be written as well; `own` is where it may keep what is not of the tree.
     pub(in crate::backend) fn writing(bucket: Arc<Bucket>, root: &str, own: &str) -> Self {
-        let stripes = (0..2 * LOCKS).map(|_| Mutex::default()).collect();
+        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
         let writing = Some(Sides { stripes, used: Mutex::default() });
         Self { bucket, root: format!("{root}/"), marks: format!("{own}/"), writing }
     }
@@ -288,17 +286,13 @@ impl Writing for BucketTree {
 
     fn lock(&self, keys: &[u8]) -> io::Result<Box<dyn Held + '_>> {
         seat::leave();
-        let stripes = &self.sides()?.stripes;
-        let mut wanted: Vec<usize> = keys.iter().map(|key| usize::from(*key) % LOCKS).collect();
-        // In order, so that two who need the same locks do not wait for each other.
-        wanted.sort_unstable();
-        wanted.dedup();
-        Ok(Box::new(Stripes(wanted.into_iter().map(|stripe| lock(&stripes[stripe])).collect())))
+        let all = &self.sides()?.stripes;
+        Ok(Box::new(Stripes(stripes(keys).into_iter().map(|stripe| lock(&all[stripe])).collect())))
     }
 
     fn alone(&self, key: u8) -> io::Result<Box<dyn Held + '_>> {
         seat::leave();
-        let stripe = &self.sides()?.stripes[LOCKS + usize::from(key) % LOCKS];
+        let stripe = &self.sides()?.stripes[own_stripe(key)];
         Ok(Box::new(Stripes(vec![lock(stripe)])))
     }
 

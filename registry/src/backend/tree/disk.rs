@@ -3,7 +3,6 @@
 //! Files are written beside their place, synced and renamed; then the directories are synced in which something new
 //! appeared. Locks are files outside the tree proper, so that a garbage collection in another process sees them.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions};
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -16,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{FallocateFlags, FlockOperation, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 
-use super::{Entry, Facts, Growing, Held, Stamp, Start, Tree, Writing};
+use super::{Entry, Facts, Growing, Held, STRIPES, Stamp, Start, Tree, Writing, own_stripe, stripes};
 use crate::http::Body;
 
 /// Files of this size and more get their space before they are written.
@@ -28,8 +27,6 @@ const WRITE_BACK: u64 = 8 << 20;
 /// A directory that changed more recently than this may change again without its time showing it: some file systems keep
 /// two seconds as one, and the kernel's own clock stands still while a busy machine does not run it.
 const SETTLED: Duration = Duration::from_secs(3);
-/// Locks for digests, chosen by their first byte; as many more are for tags and uploads.
-const LOCKS: usize = 64;
 
 /// A tree in a directory.
 pub(in crate::backend) struct DiskTree {
@@ -54,7 +51,7 @@ impl DiskTree {
         for directory in [&root, &directory] {
             make_all(directory)?;
         }
-        let stripes = (0..2 * LOCKS).map(|_| Mutex::default()).collect();
+        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
         Ok(Self { root, locks: Some(Locks { directory, stripes }) })
     }
 
@@ -210,18 +207,13 @@ impl Writing for DiskTree {
 
     fn lock(&self, keys: &[u8]) -> io::Result<Box<dyn Held + '_>> {
         let Some(locks) = &self.locks else { return Err(io::ErrorKind::ReadOnlyFilesystem.into()) };
-        // In order, so that two who need the same locks do not wait for each other.
-        let stripes: BTreeSet<usize> = keys.iter().map(|key| usize::from(*key) % LOCKS).collect();
-        let mut held = Vec::with_capacity(stripes.len());
-        for stripe in stripes {
-            held.push(locks.take(stripe)?);
-        }
+        let held = stripes(keys).into_iter().map(|stripe| locks.take(stripe)).collect::<io::Result<_>>()?;
         Ok(Box::new(Stripes(held)))
     }
 
     fn alone(&self, key: u8) -> io::Result<Box<dyn Held + '_>> {
         let Some(locks) = &self.locks else { return Err(io::ErrorKind::ReadOnlyFilesystem.into()) };
-        Ok(Box::new(Stripes(vec![locks.take(LOCKS + usize::from(key) % LOCKS)?])))
+        Ok(Box::new(Stripes(vec![locks.take(own_stripe(key))?])))
     }
 
     fn tick(&self) -> io::Result<Duration> {

@@ -9,6 +9,7 @@ mod bucket_upload;
 pub(super) mod disk;
 pub(super) mod memory;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -153,6 +154,21 @@ pub(super) trait Growing: Send {
 
     /// Moves the file to where it belongs.
     fn place(self: Box<Self>, path: &str) -> io::Result<()>;
+}
+
+/// Locks for digests, chosen by their first byte; as many more are for tags and uploads.
+const LOCKS: usize = 64;
+/// All locks of a tree.
+const STRIPES: usize = 2 * LOCKS;
+
+/// The locks of digests, in order, so that two who need the same ones do not wait for each other.
+fn stripes(keys: &[u8]) -> BTreeSet<usize> {
+    keys.iter().map(|key| usize::from(*key) % LOCKS).collect()
+}
+
+/// The lock of a tag or an upload.
+fn own_stripe(key: u8) -> usize {
+    LOCKS + usize::from(key) % LOCKS
 }
 
 /// Something that is locked while it exists.
